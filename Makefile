@@ -1,0 +1,46 @@
+# Every target makes the virtual environment itself when it is missing or stale.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: quickstart setup test test-slow check format clean
+
+# An environment whose interpreter no longer runs counts as missing.
+ifneq ($(wildcard $(READY)),)
+ifneq ($(shell $(BIN)/python -c "print(1)" 2>/dev/null),1)
+$(shell rm -f $(READY))
+endif
+endif
+
+quickstart: $(READY)  ## install, run the quickstart grid, draw its figures
+	$(BIN)/python -m study.run grids/quickstart.yaml
+	$(BIN)/python -m analysis.figures --study quickstart
+
+setup: $(READY)  ## install only
+
+test: $(READY)  ## everything but the slow tests
+	$(BIN)/python -m pytest -m "not slow"
+
+test-slow: $(READY)  ## the slow tests
+	$(BIN)/python -m pytest -m slow
+
+check: $(READY)  ## format, lint and types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: $(READY)  ## put the code into its format
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:  ## remove the environment and the caches, never results
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache *.egg-info
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11))" || \
+	  { echo "Python 3.11 or newer is needed; found: $$($(PYTHON) --version 2>&1). Name one: make PYTHON=python3.12"; exit 2; }
+	@echo "Installing into .venv: about 5 GB, a few minutes the first time"
+	@$(BIN)/python -c "" 2>/dev/null || $(PYTHON) -m venv --clear .venv || \
+	  { echo "No virtual environment could be made; on Debian and Ubuntu: apt install python3-venv"; exit 2; }
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $(READY)

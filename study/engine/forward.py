@@ -1,0 +1,28 @@
+"""Forward passes without learning: the outputs of a part of a net, batch after batch."""
+
+import torch
+from torch import Tensor
+
+from study.engine.inputs import Inputs
+from study.nets import Net, Weights
+
+BATCH = 500
+"""Images a pass. Fixed, because the grouping of a product may move its last bit."""
+
+
+@torch.no_grad()
+def outputs(
+    net: Net,
+    weights: Weights,
+    inputs: Inputs,
+    positions: Tensor,
+    start: int = 0,
+    stop: int | None = None,
+) -> Tensor:
+    """(K, n, features): what leaves the layers `start` to `stop` for these positions (n)."""
+    k = next(len(weight) for layer in weights for weight in layer)
+    parts = []
+    for some in positions.split(BATCH):
+        x, _ = inputs.batch(some.expand(k, -1))
+        parts.append(net.forward(x, weights, start, stop))
+    return torch.cat(parts, dim=1)

@@ -1,0 +1,39 @@
+"""What a user may get wrong, said in one line: where, what was found, what is allowed."""
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One mistake in a grid: the key's path, the value found there, the values allowed."""
+
+    path: str
+    found: str
+    allowed: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: found {self.found}; {self.allowed}"
+
+
+class UserError(Exception):
+    """A mistake of the user's, with a message that stands alone. The command exits with 2."""
+
+
+class GridError(UserError):
+    """The problems found in one grid file."""
+
+    def __init__(self, source: str, problems: Iterable[Problem]):
+        self.problems = tuple(problems)
+        super().__init__("\n".join(f"{source}: {problem}" for problem in self.problems))
+
+
+class DataError(UserError):
+    """A data set that is missing, damaged or too small for what is asked of it."""
+
+
+def nearest(word: object, allowed: Iterable[str]) -> str:
+    """' Did you mean X?' where one of the allowed words is near, else nothing."""
+    near = difflib.get_close_matches(str(word), list(allowed), n=1, cutoff=0.6)
+    return f". Did you mean {near[0]!r}?" if near else ""

@@ -1,0 +1,137 @@
+"""The Ray executor: a Tune trial a job, one process a worker, and one writer beside the driver.
+
+Workers hand their results to the writer, which alone touches the store: it needs to be on no disk
+but the driver's, and what a trial has finished is stored before Tune hears of it. Tune's own
+results, checkpoints and restore are not used; to resume is to run the command again.
+"""
+
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+# Read by Ray when it is imported.
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
+os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"  # Ctrl-C is the command's to handle
+os.environ["RAY_AIR_NEW_OUTPUT"] = "0"  # its box is printed at any verbosity
+os.environ["TUNE_WARN_INSUFFICENT_RESOURCE_THRESHOLD_S"] = "600"
+
+import ray
+from ray import tune
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from study.errors import UserError
+from study.execute import ATTEMPTS, Options, Watch, Work
+from study.job import Results, run_job
+from study.plan import Job
+from study.store import Store
+
+CHUNK = 1000
+"""Trials a `fit`: the driver's memory grows with their number."""
+
+
+@ray.remote(num_cpus=0)
+class Writer:
+    """The one process that writes to the store, on the driver's node."""
+
+    def __init__(self, store: Store):
+        self._store = store
+
+    def write(self, results: Results) -> None:
+        """Store what a job left."""
+        self._store.write(results)
+
+
+class Trial(tune.Trainable):
+    """One job. The process goes on to the next; a job leaves nothing behind in it."""
+
+    def setup(self, config: dict[str, Any], jobs: Any, work: Work, writer: Any) -> None:
+        self._jobs, self._work, self._writer = jobs, work, writer
+        self.reset_config(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        self._job = self._jobs[new_config["job"]]
+        return True
+
+    def step(self) -> dict[str, Any]:
+        work = self._work
+        results = run_job(self._job, work.grid, work.dataset, work.device, work.code)
+        ray.get(self._writer.write.remote(results))
+        return {"done": True}
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        """Nothing: a job is done or it is not."""
+
+
+class Relay(tune.Callback):
+    """Tells the watch what becomes of each trial."""
+
+    def __init__(self, jobs: Sequence[Job], watch: Watch):
+        self._jobs, self._watch = jobs, watch
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing: Tune pickles its callbacks for a restore that is not used."""
+        return {}
+
+    def on_trial_complete(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
+        self._watch.done(self._jobs[trial.config["job"]])
+
+    def on_trial_error(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
+        file = trial.error_file
+        text = Path(file).read_text() if file and Path(file).exists() else "the worker process died"
+        self._watch.failed(self._jobs[trial.config["job"]], text)
+
+
+def execute(jobs: Sequence[Job], work: Work, watch: Watch, options: Options) -> None:
+    """Run the jobs on a cluster: the one at `address`, or one made on this machine."""
+    connect(options, work.device)
+    try:
+        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+        writer = Writer.options(scheduling_strategy=here).remote(work.store)
+        for begin in range(0, len(jobs), CHUNK):
+            _fit(jobs[begin : begin + CHUNK], work, watch, options, writer)
+    finally:
+        ray.shutdown()
+
+
+def connect(options: Options, device: str) -> None:
+    """Join the cluster at `address` (or RAY_ADDRESS), else start one with a core a worker."""
+    quiet = {"log_to_driver": False, "logging_level": "ERROR"}
+    if options.address or os.environ.get("RAY_ADDRESS"):
+        try:
+            ray.init(options.address, **quiet)
+        except (ConnectionError, ValueError) as error:
+            address = options.address or os.environ["RAY_ADDRESS"]
+            raise UserError(f"--address {address}: no Ray cluster answers there ({error})") from None
+    else:
+        ray.init("local", num_cpus=options.workers, include_dashboard=False, **quiet)
+    if device == "cuda" and not ray.cluster_resources().get("GPU"):
+        raise UserError("--device cuda: the Ray cluster has no GPU; allowed: auto, cpu")
+
+
+def _fit(jobs: Sequence[Job], work: Work, watch: Watch, options: Options, writer: Any) -> None:
+    """One Tune run over a chunk of jobs."""
+    gpus = ray.cluster_resources().get("GPU", 0) if work.device == "cuda" else 0
+    share = min(1.0, gpus / options.workers) if options.workers else float(bool(gpus))
+    trainable = tune.with_resources(
+        tune.with_parameters(Trial, jobs=list(jobs), work=work, writer=writer),
+        {"cpu": 1, "gpu": share},
+    )
+    with tempfile.TemporaryDirectory(prefix="study-tune-") as scratch:
+        tune.Tuner(
+            trainable,
+            param_space={"job": tune.grid_search(list(range(len(jobs))))},
+            tune_config=tune.TuneConfig(
+                reuse_actors=True, max_concurrent_trials=options.workers or 0
+            ),
+            run_config=tune.RunConfig(
+                name="jobs",
+                storage_path=scratch,
+                verbose=0,
+                failure_config=tune.FailureConfig(max_failures=ATTEMPTS - 1),
+                callbacks=[Relay(jobs, watch)],
+            ),
+        ).fit()

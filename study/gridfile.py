@@ -1,0 +1,262 @@
+"""From a file to a Grid: YAML, the `small` overlay, --set, and every mistake said in one line."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from study.data import SOURCES
+from study.engine.rates import RATES
+from study.engine.recipe import Recipe
+from study.errors import GridError, Problem, UserError, nearest
+from study.grid import Grid
+from study.imbalance import PROFILES
+from study.methods import METHODS
+from study.nets import NETS
+from study.section import Section
+
+SECTIONS: tuple[tuple[tuple[str, ...], str, Mapping[str, type[Section]]], ...] = (
+    (("dataset",), "name", SOURCES),
+    (("imbalance",), "kind", PROFILES),
+    (("recipe", "rate"), "policy", RATES),
+)
+"""Where a key of a section chooses its schema: the section, the key, the schemas."""
+
+S = TypeVar("S", bound=Section)
+
+
+@dataclass(frozen=True)
+class GridFile:
+    """A grid as asked for, and the folder below --results that its records belong to."""
+
+    grid: Grid
+    folder: str
+
+
+def read_grid(path: Path, changes: Sequence[str] = (), small: bool = False) -> GridFile:
+    """The grid in a file, with its `small` section laid over it and `key.path=value` changes made.
+
+    Raises GridError with every problem found, or UserError where there is no grid to look at.
+    """
+    raw = _load(path)
+    overlay = raw.pop("small", None)
+    if small and overlay is None:
+        raise UserError(f"{path}: small: found nothing; --small needs this section in the grid")
+    base = check(raw, str(path))
+    if overlay is not None:
+        if not isinstance(overlay, dict):
+            raise GridError(str(path), [Problem("small", repr(overlay), "needed: a section")])
+        overlaid = _lay_over(raw, overlay)
+        small_grid = check(overlaid, f"{path} with its small section")
+        if small:
+            raw, base = overlaid, small_grid
+    grid = base
+    if changes:
+        raw = deepcopy(raw)
+        for change in changes:
+            _set(raw, change)
+        grid = check(raw, f"{path} with {' '.join(f'--set {change}' for change in changes)}")
+    folder = grid.name + ("-small" if small else "")
+    return GridFile(grid, folder if grid.hash == base.hash else f"{folder}-{grid.hash[:8]}")
+
+
+def check(raw: dict[str, Any], source: str) -> Grid:
+    """The grid that these keys describe; `source` begins every message."""
+    problems: list[Problem] = []
+    sections = deepcopy(raw)
+    failed: list[str] = []
+    for place, tag, schemas in SECTIONS:
+        holder, path = sections, ".".join(place)
+        for key in place[:-1]:
+            inner = holder.get(key)
+            holder = inner if isinstance(inner, dict) else {}
+        if place[-1] in holder:
+            found = _choose(holder[place[-1]], tag, schemas, path)
+            if isinstance(found, Section):
+                holder[place[-1]] = found
+            else:
+                problems += found
+                failed.append(path)
+    grid: Grid | None = None
+    try:
+        grid = Grid.model_validate(sections)
+    except ValidationError as error:
+        schemas = {"": Grid, "recipe": Recipe}
+        problems += [
+            problem
+            for problem in _problems(error, schemas)
+            if not any(problem.path == path or problem.path.startswith(f"{path}.") for path in failed)
+        ]
+    if problems or grid is None:
+        raise GridError(source, problems)
+    if problems := list(_contradictions(grid)):
+        raise GridError(source, problems)
+    return grid
+
+
+def _contradictions(grid: Grid) -> Iterable[Problem]:
+    """What no single key shows to be wrong."""
+    for place, method in enumerate(grid.methods):
+        if method not in METHODS:
+            yield Problem(f"methods[{place}]", repr(method), _one_of(method, METHODS))
+    profile, n_max = grid.imbalance, grid.dataset.train_per_class
+    if profile.needs_n_max and n_max is None:
+        yield Problem(
+            "dataset.train_per_class",
+            "nothing",
+            f"{profile.kind} imbalance needs the number of images in the largest class",
+        )
+    elif not profile.needs_n_max and n_max is not None:
+        yield Problem(
+            "dataset.train_per_class",
+            f"{n_max}",
+            f"{profile.kind} imbalance takes every image; leave this key out",
+        )
+    elif trouble := profile.problem(grid.form.classes, n_max):
+        key, found, why = trouble
+        yield Problem(f"imbalance.{key}", found, why)
+    if grid.model not in NETS:
+        yield Problem("model", repr(grid.model), _one_of(grid.model, NETS))
+        return
+    try:
+        _ = NETS[grid.model](grid.form).parameters
+    except ValueError as error:
+        yield Problem("model", repr(grid.model), f"{error}; allowed: larger images")
+
+
+def _choose(
+    raw: Any, tag: str, schemas: Mapping[str, type[Section]], path: str
+) -> Section | list[Problem]:
+    """The section that `raw` describes by the schema that its tag names, or what is wrong."""
+    if not isinstance(raw, dict):
+        return [Problem(path, repr(raw), f"needed: a section with {tag}: {', '.join(schemas)}")]
+    name = raw.get(tag)
+    if not isinstance(name, str) or name not in schemas:
+        found = repr(name) if tag in raw else "nothing"
+        return [Problem(f"{path}.{tag}", found, _one_of(name, schemas))]
+    try:
+        return schemas[name].model_validate(raw)
+    except ValidationError as error:
+        return _problems(error, {"": schemas[name]}, f"{path}.")
+
+
+def _problems(
+    error: ValidationError, schemas: Mapping[str, type[BaseModel]], prefix: str = ""
+) -> list[Problem]:
+    """pydantic's errors in the words of the grid."""
+    problems = []
+    for one in error.errors():
+        path = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in one["loc"])[1:]
+        parent, _, key = path.rpartition(".")
+        if one["type"] == "extra_forbidden":
+            allowed = [name for name in schemas[parent].model_fields if name != key]
+            allowed += ["small"] if schemas[parent] is Grid else []
+            problem = Problem(prefix + path, "an unknown key", _one_of(key, allowed))
+        elif one["type"] == "missing":
+            problem = Problem(prefix + path, "nothing", "this key is needed")
+        else:
+            words = one["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+            words = words if words != one["msg"].removeprefix("Input should be ") else words
+            allowed_words = words if ":" in words or " " not in words else f"needed: {words}"
+            problem = Problem(prefix + path, repr(one["input"]), allowed_words)
+        problems.append(problem)
+    return problems
+
+
+def _one_of(word: object, allowed: Iterable[str]) -> str:
+    names = list(allowed)
+    return f"allowed: {', '.join(names)}{nearest(word, names)}"
+
+
+def _lay_over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """`below` with the keys of `above` put in, section by section."""
+    merged = dict(below)
+    for key, value in above.items():
+        old = merged.get(key)
+        both = isinstance(old, dict) and isinstance(value, dict)
+        merged[key] = _lay_over(old, value) if both else value
+    return merged
+
+
+def _set(raw: dict[str, Any], change: str) -> None:
+    """Make one `key.path=value` change; the value is read as YAML."""
+    path, equals, text = change.partition("=")
+    keys = path.strip().split(".")
+    if not equals or not all(keys):
+        raise UserError(f"--set {change}: needed: key.path=value, such as recipe.iterations=500")
+    holder = raw
+    for depth, key in enumerate(keys[:-1]):
+        holder = holder.setdefault(key, {})
+        if not isinstance(holder, dict):
+            above = ".".join(keys[: depth + 1])
+            raise UserError(f"--set {change}: {above} is a value, not a section")
+    holder[keys[-1]] = _parse(text, f"--set {change}")
+
+
+def _load(path: Path) -> dict[str, Any]:
+    """The file's top-level section."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        folder = path.parent
+        names = [str(p) for p in folder.glob("*.yaml")] if folder.is_dir() else []
+        raise UserError(f"{path}: no such file{nearest(path, names)}") from None
+    except IsADirectoryError:
+        raise UserError(f"{path}: is a folder; needed: a grid file") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{path}: not a text file in UTF-8") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
+    raw = _parse(text, str(path))
+    if not isinstance(raw, dict):
+        found = "nothing" if raw is None else f"a {type(raw).__name__}"
+        raise UserError(f"{path}: found {found}; needed: keys such as name, dataset, imbalance")
+    return raw
+
+
+def _parse(text: str, source: str) -> Any:
+    try:
+        value = yaml.load(text, Loader=StrictLoader)  # noqa: S506 - a SafeLoader
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+        raise UserError(f"{source}: {where}{error.problem or error.context}") from None
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        raise UserError(f"{source}: not readable as YAML ({error})") from None
+    return value
+
+
+class StrictLoader(yaml.SafeLoader):
+    """Plain YAML, but: a key stands once, 1e-4 is a number, and nothing contains itself."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.MarkedYAMLError(
+                problem="aliases are not read; write the value out",
+                problem_mark=self.peek_event().start_mark,
+            )
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise yaml.MarkedYAMLError(
+                    problem="a key must be a word", problem_mark=key.start_mark
+                )
+            if key.value in seen:
+                raise yaml.MarkedYAMLError(
+                    problem=f"the key {key.value!r} stands there twice", problem_mark=key.start_mark
+                )
+            seen.add(key.value)
+        return {str(key): value for key, value in super().construct_mapping(node, deep).items()}
+
+
+StrictLoader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+[eE][-+]?[0-9]+$"), list("-+0123456789")
+)

@@ -1,0 +1,12 @@
+"""The nets that a grid may name."""
+
+from collections.abc import Callable
+
+from study.form import Form
+from study.nets.lenet5 import lenet5
+from study.nets.net import Net, Weights
+
+NETS: dict[str, Callable[[Form], Net]] = {"lenet5": lenet5}
+"""Name -> the net for images of a form."""
+
+__all__ = ["NETS", "Net", "Weights"]

@@ -1,0 +1,66 @@
+"""A net: layers in a row, the point where its head begins, and the weights it starts from."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from study.form import Form
+from study.nets.layers import Layer, Parameter, Shape
+
+Weights = list[tuple[Tensor, ...]]
+"""Of K networks, a tuple for each layer; every tensor with K in front."""
+
+
+@dataclass(frozen=True)
+class Net:
+    """An architecture for images of one form. Its layers from `head` on learn in a second phase."""
+
+    form: Form
+    layers: tuple[Layer, ...]
+    head: int
+
+    @cached_property
+    def shapes(self) -> list[Shape]:
+        """What enters each layer, and what leaves the last; an image is (C, H, W)."""
+        height, width, channels = self.form.image
+        shapes: list[Shape] = [(channels, height, width)]
+        for layer in self.layers:
+            shapes.append(layer.out(shapes[-1]))
+            if min(shapes[-1]) < 1:
+                raise ValueError(f"nothing is left of {height} x {width} images after {layer}")
+        return shapes
+
+    @cached_property
+    def parameters(self) -> list[tuple[Parameter, ...]]:
+        """What each layer learns."""
+        entering = [shape for shape, _ in pairwise(self.shapes)]
+        return [layer.parameters(shape) for layer, shape in zip(self.layers, entering, strict=True)]
+
+    def initial(self, rngs: Sequence[np.random.Generator]) -> Weights:
+        """Fresh weights of one network for each generator, drawn layer by layer."""
+        return [
+            tuple(
+                channels_last(torch.from_numpy(np.stack([p.fill(rng, p.shape) for rng in rngs])))
+                for p in layer
+            )
+            for layer in self.parameters
+        ]
+
+    def forward(self, x: Tensor, weights: Weights, start: int = 0, stop: int | None = None) -> Tensor:
+        """The layers from `start` to before `stop`; `weights` are theirs, of all the networks."""
+        k = next(len(weight) for layer in weights for weight in layer)
+        for layer, own in zip(self.layers[start:stop], weights, strict=True):
+            x = layer.forward(x, own, k)
+        return x
+
+
+def channels_last(weight: Tensor) -> Tensor:
+    """The same tensor; that of a convolution (K, out, in, h, w) with `in` innermost in memory."""
+    if weight.dim() != 5:
+        return weight
+    return weight.permute(0, 1, 3, 4, 2).contiguous().permute(0, 1, 4, 2, 3)

@@ -1,0 +1,64 @@
+"""Files that are whole or not there at all, and the Parquet parts among them."""
+
+import os
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from study.errors import UserError
+from study.schema import SCHEMA, VERSION
+
+
+def read_parts(folders: Sequence[Path], columns: list[str] | None = None) -> pa.Table:
+    """Every record below these folders, once, in the order of its id."""
+    paths = sorted(path for folder in folders for path in folder.rglob("*.parquet"))
+    if not paths:
+        wanted = pa.schema([SCHEMA.field(c) for c in columns]) if columns else SCHEMA
+        return wanted.empty_table()
+    table = pa.concat_tables([read_part(path, columns) for path in paths]).sort_by("record_id")
+    ids = table["record_id"].to_numpy()
+    first = np.ones(len(ids), bool)
+    first[1:] = ids[1:] != ids[:-1]
+    return table.filter(pa.array(first))
+
+
+def read_part(path: Path, columns: list[str] | None = None) -> pa.Table:
+    """The records in one part; a file that is no part of this schema is an error that names it."""
+    try:
+        with pq.ParquetFile(path) as file:
+            found = (file.schema_arrow.metadata or {}).get(b"schema_version", b"none").decode()
+            if found != VERSION:
+                raise UserError(f"{path}: schema version {found}, this program reads {VERSION}")
+            return file.read(columns)
+    except (pa.ArrowException, OSError) as error:
+        raise UserError(f"{path}: not a readable part of records ({error})") from None
+
+
+@contextmanager
+def whole(path: Path, replace: bool = False) -> Iterator[BinaryIO]:
+    """A file that appears under its name only when it is complete.
+
+    One that already has the name stays, unless it is to be replaced.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{uuid.uuid4().hex}.part")
+    try:
+        with open(temporary, "xb") as out:
+            yield out
+            out.flush()
+            os.fsync(out.fileno())
+        put: Callable[[Path, Path], None] = os.replace if replace else _link
+        put(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _link(source: Path, target: Path) -> None:
+    if not target.exists():
+        os.rename(source, target)

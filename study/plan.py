@@ -1,0 +1,125 @@
+"""From a grid to work: cases x methods -> trainings, each done once -> jobs -> the records due."""
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from study.grid import Case, Grid
+from study.identity import digest
+from study.methods import METHODS, Method
+
+
+@dataclass(frozen=True)
+class Training:
+    """One network to be fitted: from fresh weights, or on from another's end (`parent`)."""
+
+    id: str
+    sampling: str
+    loss: str
+    run: int
+    parent: "Training | None" = None
+
+
+@dataclass(frozen=True)
+class Row:
+    """A record due: a method's verdict on the network of a training."""
+
+    id: str
+    method: Method
+    training: Training
+
+
+@dataclass(frozen=True)
+class Job:
+    """The work of one case that is not done yet: what Ray schedules.
+
+    `rows` are the records still due, `predictions` the trainings whose outputs are.
+    """
+
+    case: Case
+    rows: tuple[Row, ...]
+    predictions: tuple[Training, ...] = ()
+
+    @property
+    def id(self) -> str:
+        """What names the part that the job leaves in the store."""
+        return digest([[row.id for row in self.rows], [t.id for t in self.predictions]])
+
+    @property
+    def trainings(self) -> tuple[Training, ...]:
+        """Every network to be fitted, once each, a parent before its second phase."""
+        wanted = [row.training for row in self.rows] + list(self.predictions)
+        parents = [t.parent for t in wanted if t.parent]
+        firsts = [t for t in wanted if not t.parent]
+        seconds = [t for t in wanted if t.parent]
+        return tuple(dict.fromkeys([*firsts, *parents, *seconds]))
+
+    @property
+    def full(self) -> tuple[Training, ...]:
+        """The trainings from fresh weights."""
+        return tuple(t for t in self.trainings if t.parent is None)
+
+    @property
+    def second(self) -> tuple[Training, ...]:
+        """The second phases."""
+        return tuple(t for t in self.trainings if t.parent is not None)
+
+
+@dataclass(frozen=True)
+class Count:
+    """What a list of jobs amounts to."""
+
+    jobs: int
+    networks: int
+    full: int
+    second: int
+    records: int
+
+
+def plan(grid: Grid) -> list[Job]:
+    """One job a case, with every record that the grid asks for."""
+    return list(jobs(grid, grid.cases()))
+
+
+def jobs(grid: Grid, cases: Iterable[Case]) -> Iterator[Job]:
+    """The whole work of these cases."""
+    methods = [METHODS[name] for name in grid.methods]
+    recipe = grid.recipe.identity()
+    for case in cases:
+        rows = tuple(_row(case, method, grid.model, recipe) for method in methods)
+        kept = tuple(dict.fromkeys(row.training for row in rows)) if grid.predictions else ()
+        yield Job(case, rows, kept)
+
+
+def remaining(
+    jobs: Sequence[Job], records: Collection[str], predictions: Collection[str]
+) -> list[Job]:
+    """The jobs cut down to what is neither among the records nor the predictions stored."""
+    left = []
+    for job in jobs:
+        rows = tuple(row for row in job.rows if row.id not in records)
+        kept = tuple(t for t in job.predictions if t.id not in predictions)
+        if rows or kept:
+            left.append(Job(job.case, rows, kept))
+    return left
+
+
+def count(jobs: Sequence[Job]) -> Count:
+    """Networks as the paper counts them (one for each method that trains), and what is trained."""
+    return Count(
+        jobs=len(jobs),
+        networks=sum(len({row.training.id for row in job.rows}) for job in jobs),
+        full=sum(len(job.full) for job in jobs),
+        second=sum(len(job.second) for job in jobs),
+        records=sum(len(job.rows) for job in jobs),
+    )
+
+
+def _row(case: Case, method: Method, model: str, recipe: dict[str, object]) -> Row:
+    fields = {"case": case.id, "model": model, "recipe": recipe, "loss": method.loss, "run": 0}
+    first = {**fields, "sampling": method.sampling, "parent": None}
+    training = Training(digest(first), method.sampling, method.loss, 0)
+    if method.second_phase is not None:
+        then = {**fields, "sampling": method.second_phase, "parent": training.id}
+        training = Training(digest(then), method.second_phase, method.loss, 0, training)
+    record = {"training": training.id, "method": method.id, "decision": method.decision}
+    return Row(digest(record), method, training)

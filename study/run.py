@@ -1,0 +1,204 @@
+"""The command: load a grid, plan, subtract what is done, execute, summarise."""
+
+import argparse
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from rich.console import Console
+
+from study import __version__
+from study.data import Dataset
+from study.engine import machine
+from study.errors import DataError, UserError
+from study.estimate import estimate, measure
+from study.execute import EXECUTORS, Options, Work, executor
+from study.grid import Grid
+from study.gridfile import read_grid
+from study.imbalance import shortage
+from study.plan import Job, plan, remaining
+from study.screen import Screen, plan_fields, show_plan, show_summary
+from study.store import Store
+
+INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit code: 0 done, 1 a job failed, 2 wrong use, 130 stopped."""
+    options = parser().parse_args(arguments)
+    errors = Console(stderr=True, highlight=False, soft_wrap=True)
+    try:
+        return run(options)
+    except UserError as error:
+        errors.print(str(error), markup=False)
+        return 2
+    except KeyboardInterrupt:
+        errors.print("stopped; what was finished is stored, the same command goes on from there")
+        return INTERRUPTED
+
+
+def run(options: argparse.Namespace) -> int:
+    """The road from a grid to its records."""
+    file = read_grid(options.grid, options.set, options.small)
+    grid, store = file.grid, Store(options.results / file.folder)
+    device = choose_device(options.device)
+    workers = choose_workers(options, device)
+    whole = select(plan(grid), options.only, options.limit)
+    left = remaining(whole, store.records(), store.predictions())
+
+    if options.plan:
+        seconds = estimate(left, grid, measure(grid, device), workers) if left else 0.0
+        fields = plan_fields(grid.name, str(store.folder), whole, left, seconds, workers)
+        show(fields, grid.title, options.json)
+        return 0
+
+    console = Console(highlight=False, soft_wrap=True)
+    screen = Screen(console, left, store)
+    if left:
+        dataset = grid.dataset.dataset(options.data, grid.seed)
+        check_enough(left, dataset)
+        store.open(grid)
+        work = Work(grid, dataset, Store(store.folder.absolute()), device, code_version())
+        execute = executor(options.executor)
+        with screen:
+            execute(left, work, screen, Options(workers, options.address))
+    due = [row.id for job in whole for row in job.rows]
+    records = store.read()
+    show_summary(console, records.filter(pc.is_in(records["record_id"], pa.array(due))))
+    console.print(f"{len(records):,} records in {store.folder}")
+    if screen.failures:
+        console.print(f"{len(screen.failures)} of {len(left)} jobs failed; the same command retries")
+    return 1 if screen.failures else 0
+
+
+def select(jobs: list[Job], only: str | None, limit: int | None) -> list[Job]:
+    """The first `limit` cases, of those cases and records whose id begins with `only`."""
+    if only is not None:
+        chosen = []
+        for job in jobs:
+            rows = tuple(row for row in job.rows if row.id.startswith(only))
+            if job.case.id.startswith(only):
+                chosen.append(job)
+            elif rows:
+                kept = tuple(t for t in job.predictions if t in {r.training for r in rows})
+                chosen.append(Job(job.case, rows, kept))
+        if not chosen:
+            raise UserError(f"--only {only}: no case or record of this grid has an id beginning so")
+        jobs = chosen
+    return jobs[:limit]
+
+
+def check_enough(jobs: Sequence[Job], dataset: Dataset) -> None:
+    """Refuse a case that asks for more images than the pool has."""
+    pool = dataset.pool.counts(dataset.form.classes)
+    for job in jobs:
+        if why := shortage(job.case.roles(pool).counts, pool):
+            raise DataError(f"dataset.train_per_class: case {job.case}: {why}")
+
+
+def choose_device(name: str) -> str:
+    """The device that `auto` stands for here, or an error where CUDA is not to be had."""
+    device = machine.pick_device(name)
+    if device == "cuda" and machine.devices() == 0:
+        raise UserError("--device cuda: no CUDA device on this machine; allowed: auto, cpu")
+    return device
+
+
+def choose_workers(options: argparse.Namespace, device: str) -> int:
+    """As many workers as asked for; else one a core, or one a card; in process always one."""
+    if options.executor == "inprocess":
+        if options.workers not in (None, 1) or options.address:
+            raise UserError(
+                "--executor inprocess runs one job at a time, here; --workers and --address are "
+                "for --executor ray"
+            )
+        return 1
+    if options.workers:
+        return int(options.workers)
+    return machine.devices() if device == "cuda" else machine.cores()
+
+
+def code_version() -> str:
+    """The git revision of this code, with -dirty where files were changed; else the version."""
+    here = Path(__file__).parent
+
+    def git(*words: str) -> str:
+        return subprocess.run(
+            ["git", "-C", str(here), *words], capture_output=True, text=True, check=True
+        ).stdout.strip()
+
+    try:
+        revision = git("rev-parse", "HEAD")
+        changed = git("status", "--porcelain", "--untracked-files=no")
+    except (OSError, subprocess.CalledProcessError):
+        return __version__
+    return revision + ("-dirty" if changed else "")
+
+
+def show(fields: dict[str, Any], title: str, as_json: bool) -> None:
+    """Print the plan."""
+    if as_json:
+        print(json.dumps(fields, indent=2))
+    else:
+        show_plan(Console(highlight=False, soft_wrap=True), title, fields)
+
+
+def whole_number(text: str) -> int:
+    """An argument that counts something."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"found {text!r}; needed: a whole number, 1 or more")
+    return int(text)
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong without the whole usage before it."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}\nSee {self.prog} --help\n")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    p = Parser(prog="python -m study.run", description="Run a grid, or what is left of it.")
+    p.add_argument("grid", type=Path, metavar="GRID", help="a grid file, such as grids/quickstart.yaml")
+    p.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY.PATH=VALUE",
+        help="change a value of the grid; its records go to a folder of their own",
+    )
+    p.add_argument("--small", action="store_true", help="lay the grid's `small` section over it")
+    p.add_argument("--plan", action="store_true", help="say what would be done, and do nothing")
+    p.add_argument("--json", action="store_true", help="with --plan: as one JSON object")
+    p.add_argument("--results", type=Path, default=Path("results"), metavar="DIR")
+    p.add_argument(
+        "--data",
+        type=Path,
+        default=Path(os.environ.get("STUDY_DATA", "data")),
+        metavar="DIR",
+        help="where data sets lie or are put (default: STUDY_DATA, else data)",
+    )
+    p.add_argument("--executor", choices=tuple(EXECUTORS), default="ray")
+    p.add_argument("--address", help="a running Ray cluster: auto, or ray://host:port")
+    p.add_argument("--workers", type=whole_number, metavar="N", help="jobs at a time")
+    p.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    p.add_argument("--only", metavar="ID", help="the beginning of a case's or record's id")
+    p.add_argument("--limit", type=whole_number, metavar="N", help="the first N cases")
+    return p
+
+
+def _stop(signum: int, frame: Any) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, _stop)
+    sys.exit(main())

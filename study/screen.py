@@ -1,0 +1,163 @@
+"""What the terminal shows: the plan, the progress, the summary."""
+
+import time
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any
+
+import pyarrow as pa
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.table import Table
+
+from study.methods import METHODS
+from study.plan import Job, count
+from study.store import Store
+
+PLAIN_LINE_EVERY = 30.0
+"""Seconds between lines where there is no terminal."""
+
+
+class Screen:
+    """Watches a run: a bar on a terminal, a line now and then elsewhere."""
+
+    def __init__(self, console: Console, jobs: Sequence[Job], store: Store):
+        self.failures: list[str] = []
+        self._console, self._store = console, store
+        self._total = len(jobs)
+        self._done = 0
+        self._networks = 0
+        self._start = self._said = time.monotonic()
+        self._bar = Progress(
+            TextColumn("[bold]jobs"),
+            BarColumn(),
+            TextColumn("{task.fields[text]}"),
+            console=console,
+            disable=not console.is_terminal,
+            transient=True,
+        )
+        self._task: TaskID = self._bar.add_task("jobs", total=self._total, text="starting")
+
+    def __enter__(self) -> "Screen":
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+    def done(self, job: Job) -> None:
+        """One more job is in the store."""
+        self._done += 1
+        self._networks += count([job]).networks
+        self._store.forget_failure(job.id)
+        self._tell()
+
+    def failed(self, job: Job, traceback: str) -> None:
+        """One more job has failed for good."""
+        path = self._store.fail(job.id, traceback)
+        self.failures.append(str(path))
+        last = traceback.strip().splitlines()[-1]
+        self._console.print(f"failed: case {job.case}: {last}\n  traceback in {path}", style="red")
+        self._tell()
+
+    def _tell(self) -> None:
+        now = time.monotonic()
+        over = self._done + len(self.failures)
+        seconds = now - self._start
+        left = seconds / over * (self._total - over)
+        text = (
+            f"{over} of {self._total} jobs, {len(self.failures)} failed, "
+            f"{self._networks / seconds * 3600:,.0f} networks/h, {duration(left)} left"
+        )
+        self._bar.update(self._task, completed=over, text=text)
+        if not self._console.is_terminal and (
+            now - self._said >= PLAIN_LINE_EVERY or over == self._total
+        ):
+            self._console.print(text)
+            self._said = now
+
+
+def plan_fields(
+    name: str, folder: str, whole: Sequence[Job], left: Sequence[Job], seconds: float, workers: int
+) -> dict[str, Any]:
+    """The plan as one object."""
+    all_, due = count(whole), count(left)
+    return {
+        "grid": name,
+        "store": folder,
+        "cases": len(whole),
+        "networks": all_.networks,
+        "full_trainings": all_.full,
+        "second_phases": all_.second,
+        "records": all_.records,
+        "records_done": all_.records - due.records,
+        "cases_left": due.jobs,
+        "full_trainings_left": due.full,
+        "second_phases_left": due.second,
+        "records_left": due.records,
+        "seconds_left": round(seconds, 1),
+        "workers": workers,
+    }
+
+
+def show_plan(console: Console, title: str, fields: dict[str, Any]) -> None:
+    """The plan in words and columns."""
+    console.print(f"[bold]{fields['grid']}[/bold]  {title}".rstrip())
+    table = Table(box=None, pad_edge=False, show_header=True)
+    table.add_column("")
+    table.add_column("in all", justify="right")
+    table.add_column("still to do", justify="right")
+    for label, key, left in (
+        ("cases", "cases", "cases_left"),
+        ("networks, as the paper counts them", "networks", None),
+        ("full trainings, after sharing", "full_trainings", "full_trainings_left"),
+        ("second phases", "second_phases", "second_phases_left"),
+        ("records", "records", "records_left"),
+    ):
+        table.add_row(label, f"{fields[key]:,}", f"{fields[left]:,}" if left else "")
+    console.print(table)
+    console.print(f"store: {fields['store']} ({fields['records_done']:,} records done)")
+    console.print(
+        f"time: about {duration(fields['seconds_left'])} on {fields['workers']} "
+        f"worker{'s' if fields['workers'] > 1 else ''} of this machine, start-up apart"
+    )
+
+
+def show_summary(console: Console, records: pa.Table) -> None:
+    """Mean AUC and accuracy by method, over every record of the grid that is stored."""
+    if not len(records):
+        return
+    data = records.to_pandas()
+    table = Table(box=None, pad_edge=False)
+    table.add_column("method")
+    for heading in ("mean AUC %", "mean accuracy %", "records", "chance", "diverged"):
+        table.add_column(heading, justify="right")
+    for method, rows in data.groupby("method", sort=False):
+        label = METHODS[str(method)].label if method in METHODS else str(method)
+        status = rows["status"].value_counts()
+        table.add_row(
+            label,
+            percent(rows["auc"].mean()),
+            percent(rows["accuracy"].mean()),
+            f"{len(rows)}",
+            f"{status.get('chance', 0)}",
+            f"{status.get('diverged', 0)}",
+        )
+    console.print(table)
+
+
+def percent(value: float) -> str:
+    """A share in percent, or a dash where there is none."""
+    return f"{100 * value:.2f}" if value == value else "-"
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people say them."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    hours = seconds / 3600
+    return f"{hours:.1f} h" if hours < 48 else f"{hours / 24:.1f} days"

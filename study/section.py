@@ -1,0 +1,50 @@
+"""A section of a grid: a frozen model that refuses unknown keys and words that are not numbers."""
+
+from typing import Annotated, Any
+
+from annotated_types import Ge, Gt, Le
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Strict
+
+Whole = Annotated[int, Strict(), Ge(1)]
+"""A whole number, at least 1."""
+
+Index = Annotated[int, Strict(), Ge(0)]
+"""A whole number, at least 0."""
+
+Positive = Annotated[float, Strict(), Gt(0), Le(1e12)]
+"""A number above 0 and finite."""
+
+NonNegative = Annotated[float, Strict(), Ge(0), Le(1e12)]
+"""A number, at least 0 and finite."""
+
+
+def as_tuple(value: Any) -> Any:
+    """One value stands for a list of one; a repeated value would be the same case twice."""
+    values = value if isinstance(value, list | tuple) else (value,)
+    if not values:
+        raise ValueError("at least one value is needed")
+    repeated = [v for i, v in enumerate(values) if v in values[:i]]
+    if repeated:
+        raise ValueError(f"{repeated[0]!r} stands there twice")
+    return tuple(values)
+
+
+OneOrMore = BeforeValidator(as_tuple)
+
+
+class Section(BaseModel):
+    """Part of a grid.
+
+    A field with a default is left out of the identity while it has that value, so that a field
+    added later does not rename what is already stored. A default, once released, never changes.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    def identity(self) -> dict[str, Any]:
+        """The scientific fields of this section, as they enter a hash."""
+        return self.model_dump(mode="json", exclude_defaults=True)
+
+    def resolved(self) -> dict[str, Any]:
+        """Every field of this section, defaults written out."""
+        return self.model_dump(mode="json")

@@ -1,0 +1,97 @@
+"""The store: a folder of Parquet parts, each written whole or not at all, and the resolved grid."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import yaml
+
+from study.errors import UserError
+from study.grid import Grid
+from study.gridfile import check
+from study.job import Results
+from study.parts import read_parts, whole
+from study.schema import SCHEMA
+
+GRID, PARTS, PREDICTIONS, FAILURES = "grid.yaml", "records", "predictions", "failures"
+
+
+@dataclass(frozen=True)
+class Store:
+    """The records of one grid below a folder:
+
+    grid.yaml               the resolved grid
+    records/<job>.parquet   parts; every file that ends in .parquet is complete
+    predictions/            <training>.npy (float16 logits) and labels.npy, where a grid keeps them
+    failures/<job>.txt      tracebacks of jobs that failed, until they succeed
+    """
+
+    folder: Path
+
+    def open(self, grid: Grid) -> None:
+        """Make the folder, or refuse one that holds records of another protocol."""
+        file = self.folder / GRID
+        try:
+            if file.exists():
+                self._compare(grid, file)
+            (self.folder / PARTS).mkdir(parents=True, exist_ok=True)
+            text = yaml.safe_dump(grid.resolved(), sort_keys=False)
+            with whole(file, replace=True) as out:
+                out.write(text.encode())
+        except OSError as error:
+            raise UserError(f"{error.filename}: cannot be written ({error.strerror})") from None
+
+    def _compare(self, grid: Grid, file: Path) -> None:
+        stored = check(yaml.safe_load(file.read_text()), str(file)).protocol()
+        asked = grid.protocol()
+        for path in sorted(stored.keys() | asked.keys()):
+            if stored.get(path) != asked.get(path):
+                raise UserError(
+                    f"{self.folder}: holds records of another protocol: {path} is "
+                    f"{stored.get(path)} there, {asked.get(path)} in this grid. Give the grid "
+                    f"another name, or name another folder with --results."
+                )
+
+    def write(self, results: Results) -> None:
+        """Add the results of a job; what is already there is left as it is."""
+        for training, logits in results.predictions.items():
+            self._save(training, logits)
+        if results.predictions:
+            self._save("labels", results.labels)
+        if results.records:
+            table = pa.Table.from_pylist(results.records, schema=SCHEMA)
+            path = self.folder / PARTS / f"{results.job}.parquet"
+            with whole(path) as out:
+                pq.write_table(table, out, compression="zstd")
+
+    def _save(self, name: str, array: np.ndarray) -> None:
+        path = self.folder / PREDICTIONS / f"{name}.npy"
+        if not path.exists():
+            with whole(path) as out:
+                np.save(out, array, allow_pickle=False)
+
+    def read(self, columns: list[str] | None = None) -> pa.Table:
+        """Every record, once, in the order of its id."""
+        return read_parts([self.folder], columns)
+
+    def records(self) -> set[str]:
+        """The ids of the records that are stored."""
+        return set(self.read(["record_id"])["record_id"].to_pylist())
+
+    def predictions(self) -> set[str]:
+        """The ids of the trainings whose logits are stored."""
+        folder = self.folder / PREDICTIONS
+        return {path.stem for path in folder.glob("*.npy") if path.stem != "labels"}
+
+    def fail(self, job: str, traceback: str) -> Path:
+        """Keep the traceback of a job that failed."""
+        path = self.folder / FAILURES / f"{job}.txt"
+        with whole(path, replace=True) as out:
+            out.write(traceback.encode())
+        return path
+
+    def forget_failure(self, job: str) -> None:
+        """Drop the traceback of a job that has succeeded since."""
+        (self.folder / FAILURES / f"{job}.txt").unlink(missing_ok=True)
