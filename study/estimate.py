@@ -39,7 +39,7 @@ def measure(grid: Grid, device: str) -> Pace:
     labels = rng.integers(0, form.classes, number)
     images = Images(Split(pixels, labels), grid.dataset.scale, device)
     weights = [tuple(w.to(device) for w in layer) for layer in net.initial([rng])]
-    some = torch.arange(number, device=device)
+    some = np.arange(number)
 
     def seconds(steps: int, second: bool) -> float:
         recipe = grid.recipe.model_copy(update={"iterations": steps})

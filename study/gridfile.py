@@ -90,7 +90,9 @@ def check(raw: dict[str, Any], source: str) -> Grid:
         problems += [
             problem
             for problem in _problems(error, schemas)
-            if not any(problem.path == path or problem.path.startswith(f"{path}.") for path in failed)
+            if not any(
+                problem.path == path or problem.path.startswith(f"{path}.") for path in failed
+            )
         ]
     if problems or grid is None:
         raise GridError(source, problems)
@@ -161,9 +163,8 @@ def _problems(
             problem = Problem(prefix + path, "nothing", "this key is needed")
         else:
             words = one["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
-            words = words if words != one["msg"].removeprefix("Input should be ") else words
-            allowed_words = words if ":" in words or " " not in words else f"needed: {words}"
-            problem = Problem(prefix + path, repr(one["input"]), allowed_words)
+            needed = words if one["type"] == "value_error" else f"needed: {words}"
+            problem = Problem(prefix + path, repr(one["input"]), needed)
         problems.append(problem)
     return problems
 
@@ -178,8 +179,10 @@ def _lay_over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
     merged = dict(below)
     for key, value in above.items():
         old = merged.get(key)
-        both = isinstance(old, dict) and isinstance(value, dict)
-        merged[key] = _lay_over(old, value) if both else value
+        if isinstance(old, dict) and isinstance(value, dict):
+            merged[key] = _lay_over(old, value)
+        else:
+            merged[key] = value
     return merged
 
 

@@ -65,7 +65,9 @@ class Profile(Section):
         raise TypeError(f"{type(self).__name__} checks nothing")
 
     @staticmethod
-    def roles(cell: Cell, pool: Sequence[int], n_max: int | None, rng: np.random.Generator) -> Roles:
+    def roles(
+        cell: Cell, pool: Sequence[int], n_max: int | None, rng: np.random.Generator
+    ) -> Roles:
         """The class counts of one draw from a pool with these counts."""
         raise TypeError("a profile defines the roles of its classes")
 
@@ -130,8 +132,12 @@ class Step(Profile):
         return ratio_problem(self.rho, n_max)
 
     @staticmethod
-    def roles(cell: Cell, pool: Sequence[int], n_max: int | None, rng: np.random.Generator) -> Roles:
-        assert cell.rho is not None and cell.mu is not None and n_max is not None
+    def roles(
+        cell: Cell, pool: Sequence[int], n_max: int | None, rng: np.random.Generator
+    ) -> Roles:
+        assert cell.rho is not None
+        assert cell.mu is not None
+        assert n_max is not None
         number = int(exact(cell.mu) * len(pool))
         minority = class_order(cell.order, len(pool), rng)[:number]
         return Roles(step_counts(len(pool), n_max, cell.rho, minority), tuple(sorted(minority)))
@@ -154,8 +160,11 @@ class Linear(Profile):
         return ratio_problem(self.rho, n_max)
 
     @staticmethod
-    def roles(cell: Cell, pool: Sequence[int], n_max: int | None, rng: np.random.Generator) -> Roles:
-        assert cell.rho is not None and n_max is not None
+    def roles(
+        cell: Cell, pool: Sequence[int], n_max: int | None, rng: np.random.Generator
+    ) -> Roles:
+        assert cell.rho is not None
+        assert n_max is not None
         order = class_order(cell.order, len(pool), rng)
         return Roles(linear_counts(n_max, cell.rho, order), ())
 
@@ -173,7 +182,9 @@ class Natural(Profile):
         return None
 
     @staticmethod
-    def roles(cell: Cell, pool: Sequence[int], n_max: int | None, rng: np.random.Generator) -> Roles:
+    def roles(
+        cell: Cell, pool: Sequence[int], n_max: int | None, rng: np.random.Generator
+    ) -> Roles:
         return Roles(tuple(int(n) for n in pool), ())
 
 
@@ -219,6 +230,8 @@ def draw(labels: np.ndarray, counts: Sequence[int], rng: np.random.Generator) ->
 def shortage(counts: Sequence[int], pool: Sequence[int]) -> str | None:
     """The arithmetic of the first class that cannot give what is asked, or None."""
     for label, (needed, available) in enumerate(zip(counts, pool, strict=True)):
+        if not needed:
+            return f"class {label} has no training image; every class needs one"
         if needed > available:
             return (
                 f"class {label} needs {needed:,} training images, but {available:,} are left of "

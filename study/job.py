@@ -1,7 +1,6 @@
 """One job from start to records: the science on one page."""
 
 import platform
-
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -22,7 +21,7 @@ from study.grid import Grid
 from study.identity import canonical
 from study.imbalance import Roles
 from study.metrics import DECISIONS, cross_entropy, score
-from study.nets import NETS, Weights
+from study.nets import NETS, Net, Weights
 from study.plan import Job, Row, Training
 from study.sampling import SAMPLINGS
 
@@ -31,12 +30,12 @@ Record = dict[str, Any]
 
 @dataclass(frozen=True)
 class Results:
-    """What a finished job leaves: a record for each row, and logits where the grid keeps them."""
+    """What a finished job leaves: a record for each row; where the grid keeps them, the test
+    logits of each training, and under `labels` the labels they belong to."""
 
     job: str
     records: list[Record]
     predictions: dict[str, np.ndarray]
-    labels: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -56,71 +55,61 @@ def run_job(job: Job, grid: Grid, dataset: Dataset, device: str, code: str) -> R
     fitted = _fit_all(job, grid, dataset, members, device)
     labels, test_labels = dataset.pool.labels[members], dataset.test.labels
     shared = _describe_case(job, grid, roles) | _describe_place(device, code)
-    return Results(
-        job=job.id,
-        records=[
-            shared | _judge(row, fitted[row.training.id], labels, test_labels, roles, grid)
-            for row in job.rows
-        ],
-        predictions={t.id: fitted[t.id].test.astype(np.float16) for t in job.predictions},
-        labels=test_labels,
-    )
+    records = [
+        shared | _judge(row, fitted[row.training.id], labels, test_labels, roles, grid)
+        for row in job.rows
+    ]
+    predictions = {t.id: fitted[t.id].test.astype(np.float16) for t in job.predictions}
+    if predictions:
+        predictions["labels"] = test_labels
+    return Results(job.id, records, predictions)
 
 
 def _fit_all(
     job: Job, grid: Grid, dataset: Dataset, members: np.ndarray, device: str
 ) -> dict[str, Fitted]:
-    """Every network of a job. The second phases run on the features below the head, which they
-    leave as they are: computed once for the case's images and once for the test images."""
-    net = NETS[grid.model](grid.form)
+    """Every network of a job, by training.
+
+    A second phase leaves what is below the head as it is: the features there are computed once,
+    and serve the evaluation of the network, its second phases and their evaluation.
+    """
+    net, recipe = NETS[grid.model](grid.form), grid.recipe
+    labels = dataset.pool.labels[members]
     pool = Images(dataset.pool, dataset.scale, device)
     test = Images(dataset.test, dataset.scale, device)
-    labels = dataset.pool.labels[members]
-    own, all_test = _positions(members, device), _positions(np.arange(len(dataset.test)), device)
-    own_labels = torch.from_numpy(labels).to(device)
 
     def order(training: Training, places: np.ndarray) -> IndexStream:
         sample = SAMPLINGS[training.sampling]
         chosen = sample(labels, seeds.resampling(job.case.id, training.sampling))
         rng = seeds.batch_order(training.id, training.run)
-        return IndexStream(places[chosen], grid.recipe.batch, rng)
-
-    def judged(head: Weights, train_features: Tensor, test_features: Tensor) -> tuple[np.ndarray, ...]:
-        return tuple(
-            net.forward(features, head, net.head).squeeze(0).cpu().numpy()
-            for features in (test_features, train_features)
-        )
+        return IndexStream(places[chosen], recipe.batch, rng)
 
     fitted = {}
     for first in job.full:
-        start = perf_counter()
+        begin = perf_counter()
         weights = net.initial([seeds.initial_weights(job.case.id, first.run)])
         weights = [tuple(w.to(device) for w in layer) for layer in weights]
-        fit(net, weights, pool, [order(first, members)], grid.recipe, first.loss)
+        fit(net, weights, pool, [order(first, members)], recipe, first.loss)
         body, head = weights[: net.head], weights[net.head :]
-        below = outputs(net, body, pool, own, stop=net.head)
-        below_test = outputs(net, body, test, all_test, stop=net.head)
-        fitted[first.id] = Fitted(*judged(head, below, below_test), perf_counter() - start)
+        features = outputs(net, body, pool, members, stop=net.head)
+        test_features = outputs(net, body, test, np.arange(len(dataset.test)), stop=net.head)
+        fitted[first.id] = _finish(net, head, test_features, features, begin)
         for second in (t for t in job.second if t.parent == first):
-            start = perf_counter()
+            begin = perf_counter()
             tuned = [tuple(w.clone() for w in layer) for layer in head]
-            places = np.arange(len(members))
-            fit(
-                net,
-                tuned,
-                Features(below, own_labels),
-                [order(second, places)],
-                grid.recipe,
-                second.loss,
-                start=net.head,
-                rate_factor=grid.recipe.second_phase_rate,
-            )
-            fitted[second.id] = Fitted(*judged(tuned, below, below_test), perf_counter() - start)
+            frozen = Features(features, torch.from_numpy(labels).to(device))
+            orders = [order(second, np.arange(len(members)))]
+            factor = recipe.second_phase_rate
+            fit(net, tuned, frozen, orders, recipe, second.loss, net.head, factor)
+            fitted[second.id] = _finish(net, tuned, test_features, features, begin)
     return fitted
 
 
-def _positions(places: np.ndarray, device: str) -> Tensor:
-    return torch.from_numpy(places).to(device)
+def _finish(net: Net, head: Weights, test: Tensor, train: Tensor, begin: float) -> Fitted:
+    """The head's logits on features of the test and of the case's images."""
+    logits = (net.forward(features, head, net.head) for features in (test, train))
+    of_test, of_train = (each.squeeze(0).cpu().numpy() for each in logits)
+    return Fitted(of_test, of_train, perf_counter() - begin)
 
 
 def _judge(
@@ -185,5 +174,3 @@ def _describe_place(device: str, code: str) -> Record:
         ),
         "finished_at": datetime.now(UTC),
     }
-
-

@@ -28,7 +28,10 @@ METHODS: dict[str, Method] = {
         Method("oversampling", "Oversampling", sampling="over"),
         Method("undersampling", "Undersampling", sampling="under"),
         Method(
-            "two_phase_oversampling", "Two-phase, oversampling", sampling="over", second_phase="none"
+            "two_phase_oversampling",
+            "Two-phase, oversampling",
+            sampling="over",
+            second_phase="none",
         ),
         Method(
             "two_phase_undersampling",

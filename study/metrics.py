@@ -2,13 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import sqrt
 
 import numpy as np
 from scipy.stats import rankdata
 
 Decision = Callable[[np.ndarray, np.ndarray], np.ndarray]
-"""(logits (n, classes), images of each class in the imbalanced set) -> the class chosen for each."""
+"""(logits (n, classes), images of each class in the imbalanced set) -> the chosen classes (n)."""
 
 
 def argmax(logits: np.ndarray, counts: np.ndarray) -> np.ndarray:
@@ -17,9 +16,8 @@ def argmax(logits: np.ndarray, counts: np.ndarray) -> np.ndarray:
 
 
 def prior(logits: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """The largest softmax output over its class's prior; compared as logarithms, as small ones tie."""
-    with np.errstate(divide="ignore"):
-        return (logits.astype(np.float64) - np.log(counts / counts.sum())).argmax(axis=1)
+    """The largest quotient of softmax output and prior, as logarithms: small outputs would tie."""
+    return (logits.astype(np.float64) - np.log(counts / counts.sum())).argmax(axis=1)
 
 
 DECISIONS: dict[str, Decision] = {"argmax": argmax, "prior": prior}
@@ -99,8 +97,10 @@ def confusion(labels: np.ndarray, chosen: np.ndarray, classes: int) -> np.ndarra
 def coin_error(sizes: np.ndarray) -> float:
     """The standard error of the AUC of random outputs, for the class where it is largest."""
     inside = sizes[(sizes > 0) & (sizes < sizes.sum())].astype(np.float64)
+    if not len(inside):
+        return 0.0
     outside = sizes.sum() - inside
-    return max((sqrt((sizes.sum() + 1) / (12 * i * o)) for i, o in zip(inside, outside)), default=0)
+    return float(np.sqrt((sizes.sum() + 1) / (12 * inside * outside)).max())
 
 
 def cross_entropy(logits: np.ndarray, labels: np.ndarray) -> float:

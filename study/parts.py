@@ -2,7 +2,7 @@
 
 import os
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -49,16 +49,11 @@ def whole(path: Path, replace: bool = False) -> Iterator[BinaryIO]:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{uuid.uuid4().hex}.part")
     try:
-        with open(temporary, "xb") as out:
+        with temporary.open("xb") as out:
             yield out
             out.flush()
             os.fsync(out.fileno())
-        put: Callable[[Path, Path], None] = os.replace if replace else _link
-        put(temporary, path)
+        if replace or not path.exists():
+            temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
-
-
-def _link(source: Path, target: Path) -> None:
-    if not target.exists():
-        os.rename(source, target)

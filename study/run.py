@@ -20,7 +20,6 @@ from study.engine import machine
 from study.errors import DataError, UserError
 from study.estimate import estimate, measure
 from study.execute import EXECUTORS, Options, Work, executor
-from study.grid import Grid
 from study.gridfile import read_grid
 from study.imbalance import shortage
 from study.plan import Job, plan, remaining
@@ -48,6 +47,7 @@ def run(options: argparse.Namespace) -> int:
     """The road from a grid to its records."""
     file = read_grid(options.grid, options.set, options.small)
     grid, store = file.grid, Store(options.results / file.folder)
+    store.compare(grid)
     device = choose_device(options.device)
     workers = choose_workers(options, device)
     whole = select(plan(grid), options.only, options.limit)
@@ -74,7 +74,9 @@ def run(options: argparse.Namespace) -> int:
     show_summary(console, records.filter(pc.is_in(records["record_id"], pa.array(due))))
     console.print(f"{len(records):,} records in {store.folder}")
     if screen.failures:
-        console.print(f"{len(screen.failures)} of {len(left)} jobs failed; the same command retries")
+        console.print(
+            f"{len(screen.failures)} of {len(left)} jobs failed; the same command retries"
+        )
     return 1 if screen.failures else 0
 
 
@@ -167,7 +169,9 @@ class Parser(argparse.ArgumentParser):
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     p = Parser(prog="python -m study.run", description="Run a grid, or what is left of it.")
-    p.add_argument("grid", type=Path, metavar="GRID", help="a grid file, such as grids/quickstart.yaml")
+    p.add_argument(
+        "grid", type=Path, metavar="GRID", help="a grid file, such as grids/quickstart.yaml"
+    )
     p.add_argument(
         "--set",
         action="append",

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -10,7 +11,7 @@ import yaml
 
 from study.errors import UserError
 from study.grid import Grid
-from study.gridfile import check
+from study.gridfile import read_grid
 from study.job import Results
 from study.parts import read_parts, whole
 from study.schema import SCHEMA
@@ -30,12 +31,25 @@ class Store:
 
     folder: Path
 
+    def compare(self, grid: Grid) -> None:
+        """Refuse a grid whose protocol is not that of the records already here."""
+        file = self.folder / GRID
+        if not file.exists():
+            return
+        stored = _leaves(read_grid(file).grid.protocol())
+        asked = _leaves(grid.protocol())
+        for path in sorted(stored.keys() | asked.keys()):
+            if stored.get(path) != asked.get(path):
+                raise UserError(
+                    f"{self.folder}: holds records of another protocol: {path} is "
+                    f"{stored.get(path, 'absent')} there, {asked.get(path, 'absent')} in this "
+                    f"grid. Give the grid another name, or another folder with --results."
+                )
+
     def open(self, grid: Grid) -> None:
-        """Make the folder, or refuse one that holds records of another protocol."""
+        """Make the folder and write down the grid."""
         file = self.folder / GRID
         try:
-            if file.exists():
-                self._compare(grid, file)
             (self.folder / PARTS).mkdir(parents=True, exist_ok=True)
             text = yaml.safe_dump(grid.resolved(), sort_keys=False)
             with whole(file, replace=True) as out:
@@ -43,23 +57,10 @@ class Store:
         except OSError as error:
             raise UserError(f"{error.filename}: cannot be written ({error.strerror})") from None
 
-    def _compare(self, grid: Grid, file: Path) -> None:
-        stored = check(yaml.safe_load(file.read_text()), str(file)).protocol()
-        asked = grid.protocol()
-        for path in sorted(stored.keys() | asked.keys()):
-            if stored.get(path) != asked.get(path):
-                raise UserError(
-                    f"{self.folder}: holds records of another protocol: {path} is "
-                    f"{stored.get(path)} there, {asked.get(path)} in this grid. Give the grid "
-                    f"another name, or name another folder with --results."
-                )
-
     def write(self, results: Results) -> None:
         """Add the results of a job; what is already there is left as it is."""
-        for training, logits in results.predictions.items():
-            self._save(training, logits)
-        if results.predictions:
-            self._save("labels", results.labels)
+        for name, array in results.predictions.items():
+            self._save(name, array)
         if results.records:
             table = pa.Table.from_pylist(results.records, schema=SCHEMA)
             path = self.folder / PARTS / f"{results.job}.parquet"
@@ -95,3 +96,14 @@ class Store:
     def forget_failure(self, job: str) -> None:
         """Drop the traceback of a job that has succeeded since."""
         (self.folder / FAILURES / f"{job}.txt").unlink(missing_ok=True)
+
+
+def _leaves(fields: dict[str, Any], above: str = "") -> dict[str, Any]:
+    """Every value by its key's path."""
+    leaves = {}
+    for key, value in fields.items():
+        if isinstance(value, dict):
+            leaves.update(_leaves(value, f"{above}{key}."))
+        else:
+            leaves[above + key] = value
+    return leaves

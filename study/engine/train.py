@@ -5,14 +5,14 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from study.engine.inputs import Inputs, IndexStream, lockstep
+from study.engine.inputs import IndexStream, Inputs, lockstep
 from study.engine.losses import LOSSES
 from study.engine.recipe import Recipe
 from study.engine.updates import UPDATES
 from study.nets import Net, Weights
 
 STRIDE = 100
-"""Iterations between two looks at whether the networks still live; their indices go over at once."""
+"""Iterations whose indices go over at once; then a look at whether any network still lives."""
 
 
 def fit(

@@ -33,7 +33,6 @@ CHUNK = 1000
 """Trials a `fit`: the driver's memory grows with their number."""
 
 
-@ray.remote(num_cpus=0)
 class Writer:
     """The one process that writes to the store, on the driver's node."""
 
@@ -90,7 +89,7 @@ def execute(jobs: Sequence[Job], work: Work, watch: Watch, options: Options) -> 
     connect(options, work.device)
     try:
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-        writer = Writer.options(scheduling_strategy=here).remote(work.store)
+        writer = ray.remote(num_cpus=0)(Writer).options(scheduling_strategy=here).remote(work.store)
         for begin in range(0, len(jobs), CHUNK):
             _fit(jobs[begin : begin + CHUNK], work, watch, options, writer)
     finally:
@@ -105,7 +104,9 @@ def connect(options: Options, device: str) -> None:
             ray.init(options.address, **quiet)
         except (ConnectionError, ValueError) as error:
             address = options.address or os.environ["RAY_ADDRESS"]
-            raise UserError(f"--address {address}: no Ray cluster answers there ({error})") from None
+            raise UserError(
+                f"--address {address}: no Ray cluster answers there ({error})"
+            ) from None
     else:
         ray.init("local", num_cpus=options.workers, include_dashboard=False, **quiet)
     if device == "cuda" and not ray.cluster_resources().get("GPU"):

@@ -51,7 +51,9 @@ class Net:
             for layer in self.parameters
         ]
 
-    def forward(self, x: Tensor, weights: Weights, start: int = 0, stop: int | None = None) -> Tensor:
+    def forward(
+        self, x: Tensor, weights: Weights, start: int = 0, stop: int | None = None
+    ) -> Tensor:
         """The layers from `start` to before `stop`; `weights` are theirs, of all the networks."""
         k = next(len(weight) for layer in weights for weight in layer)
         for layer, own in zip(self.layers[start:stop], weights, strict=True):
