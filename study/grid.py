@@ -91,19 +91,6 @@ class Grid(Section):
                     dataset, self.seed, cell, replicate, replicate, self.dataset.train_per_class
                 )
 
-    def protocol(self) -> dict[str, Any]:
-        """What two grids must share for their records to stand side by side in one store.
-
-        More cells, methods or replicates are more of the same study; anything else is another.
-        """
-        fields = self.identity()
-        for key in ("name", "title", "methods", "replicates", "predictions"):
-            fields.pop(key, None)
-        fields["imbalance"] = {
-            key: value for key, value in fields["imbalance"].items() if key not in ("rho", "mu")
-        }
-        return fields
-
     @property
     def hash(self) -> str:
         """What names the resolved grid; its name and title play no part."""

@@ -1,11 +1,11 @@
 """One job from start to records: the science on one page."""
 
+import os
 import platform
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from time import perf_counter
-from typing import Any
 
 import numpy as np
 import torch
@@ -23,19 +23,8 @@ from study.imbalance import Roles
 from study.metrics import DECISIONS, cross_entropy, score
 from study.nets import NETS, Net, Weights
 from study.plan import Job, Row, Training
+from study.results import Record, Results
 from study.sampling import SAMPLINGS
-
-Record = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Results:
-    """What a finished job leaves: a record for each row; where the grid keeps them, the test
-    logits of each training, and under `labels` the labels they belong to."""
-
-    job: str
-    records: list[Record]
-    predictions: dict[str, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -164,6 +153,7 @@ def _describe_place(device: str, code: str) -> Record:
     return {
         "device": machine.describe(device),
         "threads": machine.THREADS,
+        "worker": f"{platform.node()}:{os.getpid()}",
         "code": code,
         "versions": canonical(
             {

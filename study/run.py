@@ -19,7 +19,7 @@ from study.data import Dataset
 from study.engine import machine
 from study.errors import DataError, UserError
 from study.estimate import estimate, measure
-from study.execute import EXECUTORS, Options, Work, executor
+from study.execute import EXECUTORS, Place, Work, executor
 from study.gridfile import read_grid
 from study.imbalance import shortage
 from study.plan import Job, plan, remaining
@@ -45,16 +45,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run(options: argparse.Namespace) -> int:
     """The road from a grid to its records."""
+    if options.json and not options.plan:
+        raise UserError("--json: needs --plan")
     file = read_grid(options.grid, options.set, options.small)
     grid, store = file.grid, Store(options.results / file.folder)
     store.compare(grid)
-    device = choose_device(options.device)
-    workers = choose_workers(options, device)
+    place = choose_place(options)
     whole = select(plan(grid), options.only, options.limit)
     left = remaining(whole, store.records(), store.predictions())
 
     if options.plan:
-        seconds = estimate(left, grid, measure(grid, device), workers) if left else 0.0
+        workers = place.workers or machine.cores()
+        pace = measure(grid, machine.pick_device(options.device)) if left else None
+        seconds = estimate(left, grid, pace, workers) if pace else 0.0
         fields = plan_fields(grid.name, str(store.folder), whole, left, seconds, workers)
         show(fields, grid.title, options.json)
         return 0
@@ -65,10 +68,10 @@ def run(options: argparse.Namespace) -> int:
         dataset = grid.dataset.dataset(options.data, grid.seed)
         check_enough(left, dataset)
         store.open(grid)
-        work = Work(grid, dataset, Store(store.folder.absolute()), device, code_version())
+        work = Work(grid, dataset, Store(store.folder.absolute()), code_version())
         execute = executor(options.executor)
         with screen:
-            execute(left, work, screen, Options(workers, options.address))
+            execute(left, work, screen, place)
     due = [row.id for job in whole for row in job.rows]
     records = store.read()
     show_summary(console, records.filter(pc.is_in(records["record_id"], pa.array(due))))
@@ -105,26 +108,32 @@ def check_enough(jobs: Sequence[Job], dataset: Dataset) -> None:
             raise DataError(f"dataset.train_per_class: case {job.case}: {why}")
 
 
-def choose_device(name: str) -> str:
-    """The device that `auto` stands for here, or an error where CUDA is not to be had."""
-    device = machine.pick_device(name)
-    if device == "cuda" and machine.devices() == 0:
-        raise UserError("--device cuda: no CUDA device on this machine; allowed: auto, cpu")
-    return device
+def choose_place(options: argparse.Namespace) -> Place:
+    """Device, workers and cluster: in process one worker, on this machine one a core or a card.
 
-
-def choose_workers(options: argparse.Namespace, device: str) -> int:
-    """As many workers as asked for; else one a core, or one a card; in process always one."""
+    A cluster that is already there decides for itself what `auto` and no --workers stand for.
+    """
+    address = options.address or os.environ.get("RAY_ADDRESS")
     if options.executor == "inprocess":
         if options.workers not in (None, 1) or options.address:
             raise UserError(
                 "--executor inprocess runs one job at a time, here; --workers and --address are "
                 "for --executor ray"
             )
-        return 1
-    if options.workers:
-        return int(options.workers)
-    return machine.devices() if device == "cuda" else machine.cores()
+        return Place(choose_device(options.device), workers=1)
+    if address:
+        return Place(options.device, options.workers, address)
+    device = choose_device(options.device)
+    free = machine.devices() if device == "cuda" else machine.cores()
+    return Place(device, options.workers or free)
+
+
+def choose_device(name: str) -> str:
+    """The device that `auto` stands for here, or an error where CUDA is not to be had."""
+    device = machine.pick_device(name)
+    if device == "cuda" and machine.devices() == 0:
+        raise UserError("--device cuda: no CUDA device on this machine; allowed: auto, cpu")
+    return device
 
 
 def code_version() -> str:

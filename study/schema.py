@@ -42,12 +42,13 @@ COLUMNS: tuple[tuple[str, pa.DataType, str], ...] = (
     ("seconds", pa.float64(), "time to fit and evaluate the network; a second phase's own alone"),
     ("device", pa.string(), "cpu, or the card's name"),
     ("threads", pa.int32(), "threads of the process"),
+    ("worker", pa.string(), "host and number of the process"),
     ("code", pa.string(), "git revision, -dirty where files were changed"),
     ("versions", pa.string(), "Python and packages, as JSON"),
     ("finished_at", pa.timestamp("us", "UTC"), "when the job ended"),
 )
 
-VOLATILE = ("seconds", "device", "threads", "code", "versions", "finished_at")
+VOLATILE = ("seconds", "device", "threads", "worker", "code", "versions", "finished_at")
 """Columns that may differ between two runs of one record; all others are equal bit for bit."""
 
 SCHEMA = pa.schema(

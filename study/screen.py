@@ -62,7 +62,8 @@ class Screen:
         path = self._store.fail(job.id, traceback)
         self.failures.append(str(path))
         last = traceback.strip().splitlines()[-1]
-        self._console.print(f"failed: case {job.case}: {last}\n  traceback in {path}", style="red")
+        text = f"failed: case {job.case}: {last}\n  traceback in {path}"
+        self._console.print(text, style="red", markup=False)
         self._tell()
 
     def _tell(self) -> None:
@@ -133,15 +134,18 @@ def show_summary(console: Console, records: pa.Table) -> None:
     if not len(records):
         return
     data = records.to_pandas()
+    console.print("means over the cases of this run's grid that are stored:")
     table = Table(box=None, pad_edge=False)
-    table.add_column("method")
-    for heading in ("mean AUC %", "mean accuracy %", "records", "chance", "diverged"):
-        table.add_column(heading, justify="right")
-    for method, rows in data.groupby("method", sort=False):
-        label = METHODS[str(method)].label if method in METHODS else str(method)
+    table.add_column("method", no_wrap=True)
+    for heading in ("AUC %", "accuracy %", "records", "chance", "diverged"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for method in METHODS.values():
+        rows = data[data["method"] == method.id]
+        if not len(rows):
+            continue
         status = rows["status"].value_counts()
         table.add_row(
-            label,
+            method.label,
             percent(rows["auc"].mean()),
             percent(rows["accuracy"].mean()),
             f"{len(rows)}",

@@ -11,10 +11,12 @@ import yaml
 
 from study.errors import UserError
 from study.grid import Grid
-from study.gridfile import read_grid
-from study.job import Results
 from study.parts import read_parts, whole
+from study.results import Results
 from study.schema import SCHEMA
+
+GROWS = ("name", "title", "methods", "replicates", "predictions", "imbalance.rho", "imbalance.mu")
+"""Keys that may differ between two grids of one store: more of them is more of the same study."""
 
 GRID, PARTS, PREDICTIONS, FAILURES = "grid.yaml", "records", "predictions", "failures"
 
@@ -36,14 +38,14 @@ class Store:
         file = self.folder / GRID
         if not file.exists():
             return
-        stored = _leaves(read_grid(file).grid.protocol())
-        asked = _leaves(grid.protocol())
-        for path in sorted(stored.keys() | asked.keys()):
-            if stored.get(path) != asked.get(path):
+        stored, asked = _leaves(_read(file)), _leaves(grid.resolved())
+        needed = _leaves(grid.identity())
+        for path in sorted(stored.keys() | needed.keys()):
+            if not path.startswith(GROWS) and stored.get(path) != asked.get(path):
                 raise UserError(
                     f"{self.folder}: holds records of another protocol: {path} is "
-                    f"{stored.get(path, 'absent')} there, {asked.get(path, 'absent')} in this "
-                    f"grid. Give the grid another name, or another folder with --results."
+                    f"{stored.get(path)} there, {asked.get(path)} in this grid. Give the grid "
+                    f"another name, or another folder with --results."
                 )
 
     def open(self, grid: Grid) -> None:
@@ -107,3 +109,14 @@ def _leaves(fields: dict[str, Any], above: str = "") -> dict[str, Any]:
         else:
             leaves[above + key] = value
     return leaves
+
+
+def _read(file: Path) -> dict[str, Any]:
+    """The keys of a stored grid."""
+    try:
+        fields = yaml.safe_load(file.read_text())
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise UserError(f"{file}: not a readable grid ({error})") from None
+    if not isinstance(fields, dict):
+        raise UserError(f"{file}: not a readable grid")
+    return fields

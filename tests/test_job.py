@@ -94,7 +94,7 @@ def test_a_second_phase_changes_the_network_and_counts_its_own_seconds(results):
 
 def test_a_training_is_the_same_bits_whatever_ran_before_it(grid, dataset, results):
     jobs = plan(grid)
-    np.random.seed(3)  # noqa: NPY002
+    np.random.seed(3)
     run_job(jobs[1], grid, dataset, "cpu", "test")
     again = run_job(jobs[0], grid, dataset, "cpu", "test")
     for name, logits in results.predictions.items():

@@ -21,7 +21,6 @@ class Work:
     grid: Grid
     dataset: Dataset
     store: Store
-    device: str
     code: str
 
 
@@ -36,14 +35,18 @@ class Watch(Protocol):
 
 
 @dataclass(frozen=True)
-class Options:
-    """Where the work is done; never what comes out of it."""
+class Place:
+    """Where the work is done; never what comes out of it.
 
+    Without workers or address: as many as the cluster holds, and a cluster of one's own.
+    """
+
+    device: str
     workers: int | None = None
     address: str | None = None
 
 
-Executor = Callable[[Sequence[Job], Work, Watch, Options], None]
+Executor = Callable[[Sequence[Job], Work, Watch, Place], None]
 
 EXECUTORS = {"ray": "study.execute.ray", "inprocess": "study.execute.inprocess"}
 

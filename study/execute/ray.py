@@ -8,12 +8,12 @@ results, checkpoints and restore are not used; to resume is to run the command a
 import os
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 # Read by Ray when it is imported.
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
 os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"  # Ctrl-C is the command's to handle
 os.environ["RAY_AIR_NEW_OUTPUT"] = "0"  # its box is printed at any verbosity
@@ -24,8 +24,8 @@ from ray import tune
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from study.errors import UserError
-from study.execute import ATTEMPTS, Options, Watch, Work
-from study.job import Results, run_job
+from study.execute import ATTEMPTS, Place, Watch, Work
+from study.job import run_job
 from study.plan import Job
 from study.store import Store
 
@@ -33,22 +33,13 @@ CHUNK = 1000
 """Trials a `fit`: the driver's memory grows with their number."""
 
 
-class Writer:
-    """The one process that writes to the store, on the driver's node."""
-
-    def __init__(self, store: Store):
-        self._store = store
-
-    def write(self, results: Results) -> None:
-        """Store what a job left."""
-        self._store.write(results)
-
-
 class Trial(tune.Trainable):
     """One job. The process goes on to the next; a job leaves nothing behind in it."""
 
-    def setup(self, config: dict[str, Any], jobs: Any, work: Work, writer: Any) -> None:
-        self._jobs, self._work, self._writer = jobs, work, writer
+    def setup(
+        self, config: dict[str, Any], jobs: Any, work: Work, device: str, writer: Any
+    ) -> None:
+        self._jobs, self._work, self._device, self._writer = jobs, work, device, writer
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -57,7 +48,7 @@ class Trial(tune.Trainable):
 
     def step(self) -> dict[str, Any]:
         work = self._work
-        results = run_job(self._job, work.grid, work.dataset, work.device, work.code)
+        results = run_job(self._job, work.grid, work.dataset, self._device, work.code)
         ray.get(self._writer.write.remote(results))
         return {"done": True}
 
@@ -84,41 +75,48 @@ class Relay(tune.Callback):
         self._watch.failed(self._jobs[trial.config["job"]], text)
 
 
-def execute(jobs: Sequence[Job], work: Work, watch: Watch, options: Options) -> None:
+def execute(jobs: Sequence[Job], work: Work, watch: Watch, place: Place) -> None:
     """Run the jobs on a cluster: the one at `address`, or one made on this machine."""
-    connect(options, work.device)
+    _connect(place)
     try:
+        place = replace(place, device=_device(place.device))
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-        writer = ray.remote(num_cpus=0)(Writer).options(scheduling_strategy=here).remote(work.store)
+        writer = ray.remote(Store).options(num_cpus=0, scheduling_strategy=here)
+        writer = writer.remote(work.store.folder)
         for begin in range(0, len(jobs), CHUNK):
-            _fit(jobs[begin : begin + CHUNK], work, watch, options, writer)
+            _fit(jobs[begin : begin + CHUNK], work, watch, place, writer)
     finally:
         ray.shutdown()
 
 
-def connect(options: Options, device: str) -> None:
-    """Join the cluster at `address` (or RAY_ADDRESS), else start one with a core a worker."""
+def _connect(place: Place) -> None:
+    """Join the cluster at `address`, else start one here with a core a worker."""
     quiet = {"log_to_driver": False, "logging_level": "ERROR"}
-    if options.address or os.environ.get("RAY_ADDRESS"):
-        try:
-            ray.init(options.address, **quiet)
-        except (ConnectionError, ValueError) as error:
-            address = options.address or os.environ["RAY_ADDRESS"]
-            raise UserError(
-                f"--address {address}: no Ray cluster answers there ({error})"
-            ) from None
-    else:
-        ray.init("local", num_cpus=options.workers, include_dashboard=False, **quiet)
-    if device == "cuda" and not ray.cluster_resources().get("GPU"):
+    if place.address is None:
+        ray.init("local", num_cpus=place.workers, include_dashboard=False, **quiet)
+        return
+    try:
+        ray.init(place.address, **quiet)
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        raise UserError(
+            f"--address {place.address}: no Ray cluster answers there ({error})"
+        ) from None
+
+
+def _device(name: str) -> str:
+    """The device that the cluster gives: it may have cards where the driver has none."""
+    gpus = ray.cluster_resources().get("GPU", 0)
+    if name == "cuda" and not gpus:
         raise UserError("--device cuda: the Ray cluster has no GPU; allowed: auto, cpu")
+    return ("cuda" if gpus else "cpu") if name == "auto" else name
 
 
-def _fit(jobs: Sequence[Job], work: Work, watch: Watch, options: Options, writer: Any) -> None:
+def _fit(jobs: Sequence[Job], work: Work, watch: Watch, place: Place, writer: Any) -> None:
     """One Tune run over a chunk of jobs."""
-    gpus = ray.cluster_resources().get("GPU", 0) if work.device == "cuda" else 0
-    share = min(1.0, gpus / options.workers) if options.workers else float(bool(gpus))
+    gpus = ray.cluster_resources().get("GPU", 0) if place.device == "cuda" else 0
+    share = min(1.0, gpus / place.workers) if place.workers else float(bool(gpus))
     trainable = tune.with_resources(
-        tune.with_parameters(Trial, jobs=list(jobs), work=work, writer=writer),
+        tune.with_parameters(Trial, jobs=list(jobs), work=work, device=place.device, writer=writer),
         {"cpu": 1, "gpu": share},
     )
     with tempfile.TemporaryDirectory(prefix="study-tune-") as scratch:
@@ -126,7 +124,7 @@ def _fit(jobs: Sequence[Job], work: Work, watch: Watch, options: Options, writer
             trainable,
             param_space={"job": tune.grid_search(list(range(len(jobs))))},
             tune_config=tune.TuneConfig(
-                reuse_actors=True, max_concurrent_trials=options.workers or 0
+                reuse_actors=True, max_concurrent_trials=place.workers or 0
             ),
             run_config=tune.RunConfig(
                 name="jobs",

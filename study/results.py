@@ -1,0 +1,20 @@
+"""What travels from a job to the store."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+Record = dict[str, Any]
+"""One row of results: a value for each column of the schema."""
+
+
+@dataclass(frozen=True)
+class Results:
+    """What a finished job leaves: a record for each row; where the grid keeps them, the test
+    logits of each training, and under `labels` the labels they belong to.
+    """
+
+    job: str
+    records: list[Record]
+    predictions: dict[str, np.ndarray]

@@ -1,0 +1,267 @@
+"""The command, typed as people type it, mistakes included."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+import study.job
+from study.gridfile import read_grid
+from study.plan import plan
+from study.run import main
+from study.store import Store
+from tests.conftest import ROOT
+
+
+@pytest.fixture
+def run(grid_file, tmp_path, capsys):
+    """Runs the tiny grid in this process; gives exit code, output and errors."""
+
+    def go(*words, **changes):
+        path = grid_file(**changes)
+        code = main(
+            [str(path), "--executor", "inprocess", "--results", str(tmp_path / "results"), *words]
+        )
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    return go
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path / "results" / "tiny")
+
+
+def test_a_run_stores_a_record_for_each_case_and_method(run, store):
+    code, out, _ = run()
+    assert code == 0
+    assert len(store.read()) == 16
+    assert "Baseline" in out
+    assert "2 of 2 jobs, 0 failed" in out
+    assert "16 records in" in out
+    assert read_grid(store.folder / "grid.yaml").grid.name == "tiny"
+
+
+def test_the_same_command_again_does_nothing(run, store):
+    run()
+    before = {p: p.stat().st_mtime_ns for p in store.folder.rglob("*.parquet")}
+    code, out, _ = run()
+    assert code == 0
+    assert {p: p.stat().st_mtime_ns for p in store.folder.rglob("*.parquet")} == before
+    assert "jobs" not in out
+    assert "16 records in" in out
+
+
+def test_only_what_is_missing_is_computed(run, store, monkeypatch):
+    run(methods=["baseline", "oversampling"])
+    calls = []
+    real = study.job.fit
+    monkeypatch.setattr(study.job, "fit", lambda *a: calls.append(a[5]) or real(*a))
+    assert run(methods=["baseline", "oversampling", "undersampling_thresholding"])[0] == 0
+    assert len(calls) == 2, "one undersampled network for each of two cases"
+    assert len(store.read()) == 6
+
+
+def test_limit_and_only_take_a_part(run, store, grid_file):
+    assert run("--limit", "1")[0] == 0
+    assert len(store.read()) == 8
+    row = plan(read_grid(grid_file()).grid)[1].rows[3]
+    assert run("--only", row.id[:12])[0] == 0
+    assert len(store.read()) == 9
+    case = plan(read_grid(grid_file()).grid)[1].case
+    assert run("--only", case.id)[0] == 0
+    assert len(store.read()) == 16
+
+
+def test_plan_says_what_would_be_done_and_does_nothing(run, store):
+    code, out, _ = run("--plan")
+    assert code == 0
+    assert not store.folder.exists()
+    assert "networks, as the paper counts them" in out
+    code, out, _ = run("--plan", "--json")
+    fields = json.loads(out)
+    assert (fields["cases"], fields["networks"], fields["full_trainings"]) == (2, 10, 6)
+    assert (fields["second_phases"], fields["records"], fields["records_done"]) == (4, 16, 0)
+    assert fields["seconds_left"] > 0
+    run("--limit", "1")
+    fields = json.loads(run("--plan", "--json")[1])
+    assert (fields["records_done"], fields["cases_left"], fields["full_trainings_left"]) == (
+        8,
+        1,
+        3,
+    )
+    run()
+    assert json.loads(run("--plan", "--json")[1])["seconds_left"] == 0
+
+
+def test_plan_needs_no_data(capsys, tmp_path):
+    grid = str(ROOT / "grids/mnist_step.yaml")
+    assert main([grid, "--plan", "--json", "--data", str(tmp_path), "--results", "nowhere"]) == 0
+    fields = json.loads(capsys.readouterr().out)
+    assert (fields["cases"], fields["networks"]) == (4050, 20_250)
+    assert (fields["full_trainings"], fields["second_phases"]) == (12_150, 8100)
+
+
+def test_a_changed_grid_goes_to_a_folder_of_its_own(run, tmp_path):
+    run("--limit", "1")
+    run("--limit", "1", "--set", "recipe.iterations=9")
+    run("--limit", "1", "--small", small={"replicates": 1})
+    names = sorted(p.name for p in (tmp_path / "results").iterdir())
+    assert len(names) == 3
+    assert names[0] == "tiny"
+    assert "tiny-small" in names
+
+
+def test_an_edited_grid_of_the_same_name_is_refused(run, store):
+    run("--limit", "1")
+    for words in ((), ("--plan",)):
+        code, _, err = run(*words, recipe={"iterations": 9})
+        assert code == 2
+        assert "recipe.iterations is 8 there, 9 in this grid" in err
+    assert len(store.read()) == 8
+
+
+def test_a_job_that_fails_once_is_tried_again(run, store, monkeypatch):
+    real, calls = study.execute.inprocess.run_job, []
+
+    def flaky(*a):
+        calls.append(a)
+        if len(calls) == 1:
+            raise RuntimeError("a passing fault")
+        return real(*a)
+
+    monkeypatch.setattr(study.execute.inprocess, "run_job", flaky)
+    assert run()[0] == 0
+    assert len(calls) == 3
+    assert len(store.read()) == 16
+    assert not list(store.folder.glob("failures/*"))
+
+
+def test_a_job_that_fails_always_is_reported_and_the_others_go_on(run, store, monkeypatch):
+    real = study.execute.inprocess.run_job
+    broken = []
+
+    def run_job(job, *rest):
+        broken[:] = broken or [job.case.id]
+        if job.case.id in broken:
+            raise RuntimeError("boom [bold]not markup[/bold]")
+        return real(job, *rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(study.execute.inprocess, "run_job", run_job)
+        code, out, _ = run()
+    assert code == 1
+    assert len(store.read()) == 8
+    assert "1 of 2 jobs failed" in out
+    assert "boom [bold]not markup[/bold]" in out
+    (failure,) = store.folder.glob("failures/*.txt")
+    assert "RuntimeError: boom" in failure.read_text()
+    assert "Traceback" in failure.read_text()
+    assert run()[0] == 0
+    assert not list(store.folder.glob("failures/*"))
+    assert len(store.read()) == 16
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--only", "zzz"], "--only zzz: no case or record"),
+        (["--workers", "2"], "--executor inprocess runs one job at a time"),
+        (["--address", "auto"], "--executor inprocess runs one job at a time"),
+        (["--small"], "small: found nothing; --small needs this section"),
+        (["--json"], "--json: needs --plan"),
+        (["--set", "replicates=0"], "replicates: found 0; needed: greater than or equal to 1"),
+    ],
+)
+def test_a_wrong_use_is_one_line_and_exit_2(run, words, message):
+    code, out, err = run(*words)
+    assert code == 2
+    assert message in err
+    assert len(err.strip().splitlines()) == 1
+    assert out == ""
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--workers", "0"],
+        ["--workers", "two"],
+        ["--limit", "-1"],
+        ["--executor", "rey"],
+        ["--device", "tpu"],
+        ["--nonsense"],
+    ],
+)
+def test_a_wrong_argument_is_exit_2_and_names_it(run, words, capsys):
+    with pytest.raises(SystemExit) as stop:
+        run(*words)
+    assert stop.value.code == 2
+    assert words[0] in capsys.readouterr().err
+
+
+def test_too_few_images_are_refused_with_the_arithmetic_before_anything_is_written(run, store):
+    code, _, err = run(dataset={"train_per_class": 41})
+    assert code == 2
+    assert "needs 41 training images, but 40 are left" in err
+    assert not store.folder.exists()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_that_may_not_be_written_is_one_line(run, tmp_path):
+    (tmp_path / "results").mkdir(mode=0o500)
+    code, _, err = run()
+    assert code == 2
+    assert "cannot be written" in err
+
+
+def test_results_below_a_file_are_one_line(run, tmp_path):
+    (tmp_path / "results").write_text("a file")
+    code, _, err = run()
+    assert code == 2
+    assert "cannot be written" in err
+
+
+def test_inprocess_imports_no_ray(grid_file, tmp_path):
+    program = (
+        "import sys; from study.run import main;"
+        f"code = main([{str(grid_file())!r}, '--executor', 'inprocess', '--limit', '1',"
+        f" '--results', {str(tmp_path / 'r')!r}]);"
+        "sys.exit(code or ('ray' in sys.modules and 9))"
+    )
+    assert subprocess.run([sys.executable, "-c", program], capture_output=True).returncode == 0
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_leaves_what_is_finished_and_the_next_run_goes_on(
+    grid_file, tmp_path, store, signum
+):
+    path = grid_file(replicates=40)
+    command = [sys.executable, "-m", "study.run", str(path), "--executor", "inprocess"]
+    command += ["--results", str(tmp_path / "results")]
+    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    while not list(store.folder.glob("records/*.parquet")) and process.poll() is None:
+        time.sleep(0.02)
+    process.send_signal(signum)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "the same command goes on from there" in err
+    assert "Traceback" not in err
+    done = len(store.records())
+    assert 8 <= done < 320
+    assert all(pq.read_metadata(p) for p in store.folder.rglob("*.parquet"))
+    assert subprocess.run(command, cwd=ROOT, capture_output=True).returncode == 0
+    assert len(store.records()) == 320
+
+
+def test_the_record_says_which_code_made_it(run, store):
+    run("--limit", "1")
+    codes = set(store.read()["code"].to_pylist())
+    assert len(codes) == 1
+    assert Path(ROOT / ".git").exists() == (len(codes.pop().removesuffix("-dirty")) == 40)

@@ -1,0 +1,150 @@
+"""The store: parts that are whole or absent, read once, and of one protocol."""
+
+import json
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from study import parts
+from study.errors import UserError
+from study.job import run_job
+from study.plan import Job, plan
+from study.schema import SCHEMA, VOLATILE
+from study.store import Store
+from tests.conftest import tiny_grid
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory):
+    grid = tiny_grid(methods="all", predictions=True)
+    dataset = grid.dataset.dataset(tmp_path_factory.mktemp("data"), grid.seed)
+    return grid, [run_job(job, grid, dataset, "cpu", "test") for job in plan(grid)]
+
+
+@pytest.fixture
+def store(tmp_path, work):
+    made = Store(tmp_path / "tiny")
+    made.open(work[0])
+    for results in work[1]:
+        made.write(results)
+    return made
+
+
+def test_what_is_written_is_read_as_it_was(store, work):
+    table = store.read()
+    assert table.schema.equals(SCHEMA)
+    expected = sorted((r for w in work[1] for r in w.records), key=lambda r: r["record_id"])
+    assert table.to_pylist() == expected
+    assert store.records() == {r["record_id"] for r in expected}
+
+
+def test_the_metadata_says_version_and_volatile_columns(store):
+    for path in store.folder.rglob("*.parquet"):
+        metadata = pq.read_schema(path).metadata
+        assert metadata[b"schema_version"] == b"1"
+        assert tuple(json.loads(metadata[b"volatile"])) == VOLATILE
+
+
+def test_every_file_that_ends_in_parquet_is_complete(store, work, monkeypatch):
+    """Even where the writer dies in the middle of a part."""
+    before = sorted(store.folder.rglob("*"))
+
+    def dies(table, out, **options):
+        out.write(b"PAR1 half a part")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pq, "write_table", dies)
+    other = work[1][0].__class__("other", work[1][0].records, {})
+    with pytest.raises(KeyboardInterrupt):
+        store.write(other)
+    assert sorted(store.folder.rglob("*")) == before
+
+
+def test_a_temporary_file_left_by_a_killed_writer_is_no_part(store):
+    whole = store.read()
+    (store.folder / "records" / ".x.parquet.123.part").write_bytes(b"half")
+    assert store.read().equals(whole)
+
+
+def test_records_written_twice_are_read_once(store, work):
+    whole = store.read()
+    store.write(work[1][0].__class__("again", work[1][0].records, {}))
+    assert len(list(store.folder.rglob("*.parquet"))) == 3
+    assert store.read().equals(whole)
+
+
+def test_a_part_that_is_there_is_never_overwritten(store, work):
+    path = store.folder / "records" / f"{work[1][0].job}.parquet"
+    before = path.read_bytes(), path.stat().st_ino
+    store.write(work[1][0])
+    assert (path.read_bytes(), path.stat().st_ino) == before
+
+
+@pytest.mark.parametrize(
+    "spoil", [lambda b: b[: len(b) // 2], lambda b: b"", lambda b: b"garbage" * 99]
+)
+def test_a_damaged_part_is_an_error_that_names_it(store, spoil):
+    path = next((store.folder / "records").glob("*.parquet"))
+    path.write_bytes(spoil(path.read_bytes()))
+    with pytest.raises(UserError, match=str(path)):
+        store.read()
+
+
+def test_a_part_of_another_schema_is_refused_by_its_version(store):
+    path = store.folder / "records" / "old.parquet"
+    pq.write_table(pa.table({"record_id": ["a"]}).replace_schema_metadata({}), path)
+    with pytest.raises(UserError, match="schema version none, this program reads 1"):
+        store.read()
+
+
+def test_a_store_without_records_reads_as_an_empty_table(tmp_path):
+    assert Store(tmp_path / "nothing").read().schema.equals(SCHEMA)
+    assert Store(tmp_path / "nothing").read(["record_id"]).column_names == ["record_id"]
+    assert parts.read_parts([]).num_rows == 0
+
+
+def test_logits_and_labels_are_stored_once(store, work):
+    folder = store.folder / "predictions"
+    trainings = {t.id for job in plan(work[0]) for t in job.predictions}
+    assert store.predictions() == trainings
+    assert len(trainings) == 10
+    for training in trainings:
+        logits = np.load(folder / f"{training}.npy", allow_pickle=False)
+        assert logits.dtype == np.float16
+        assert logits.shape == (40, 4)
+    labels = np.load(folder / "labels.npy", allow_pickle=False)
+    for record in store.read().to_pylist():
+        if record["decision"] == "argmax":
+            logits = np.load(folder / f"{record['training_id']}.npy").astype(float)
+            right = np.mean(logits.argmax(axis=1) == labels)
+            assert right == pytest.approx(record["accuracy"], abs=0.03)
+
+
+def test_a_store_holds_one_protocol(store):
+    store.compare(tiny_grid(methods="all", replicates=9, title="more", predictions=True))
+    store.compare(tiny_grid(imbalance={"rho": [5, 10], "mu": [0.25, 0.5]}))
+    for change, words in (
+        ({"recipe": {"iterations": 9}}, "recipe.iterations is 8 there, 9 in this grid"),
+        ({"seed": 4}, "seed is 0 there, 4 in this grid"),
+        ({"imbalance": {"minority": "lowest"}}, "imbalance.minority is random there, lowest"),
+        ({"dataset": {"difficulty": 0.5}}, "dataset.difficulty is 0.4 there, 0.5"),
+    ):
+        with pytest.raises(UserError, match=words):
+            store.compare(tiny_grid(**change))
+
+
+def test_a_failure_is_kept_until_its_job_succeeds(store):
+    path = store.fail("job", "Traceback: boom")
+    assert path.read_text() == "Traceback: boom"
+    store.forget_failure("job")
+    store.forget_failure("job")
+    assert not path.exists()
+
+
+def test_a_job_is_named_by_what_it_leaves():
+    job = plan(tiny_grid(methods="all"))[0]
+    part = Job(job.case, job.rows[:3])
+    assert part.id != job.id
+    assert part.id == Job(job.case, job.rows[:3]).id
