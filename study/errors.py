@@ -1,6 +1,7 @@
 """What a user may get wrong, said in one line: where, what was found, what is allowed."""
 
 import difflib
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -14,7 +15,8 @@ class Problem:
     allowed: str
 
     def __str__(self) -> str:
-        return f"{self.path}: found {self.found}; {self.allowed}"
+        path = shorten(" ".join(self.path.split()))
+        return f"{path}: found {shorten(self.found)}; {self.allowed}"
 
 
 class UserError(Exception):
@@ -37,3 +39,13 @@ def nearest(word: object, allowed: Iterable[str]) -> str:
     """' Did you mean X?' where one of the allowed words is near, else nothing."""
     near = difflib.get_close_matches(str(word), list(allowed), n=1, cutoff=0.6)
     return f". Did you mean {near[0]!r}?" if near else ""
+
+
+def shown(value: object) -> str:
+    """A value found in a file, as it stands there."""
+    return repr(value) if isinstance(value, str) else json.dumps(value, default=str)
+
+
+def shorten(text: str, length: int = 120) -> str:
+    """`text`, its middle left out where it is long."""
+    return text if len(text) <= length else f"{text[: length // 2]} ... {text[-length // 3 :]}"

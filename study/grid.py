@@ -66,7 +66,7 @@ def _all_methods(value: Any) -> Any:
 class Grid(Section):
     """The full scientific description of an experiment."""
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,99}$")]
     title: str = ""
     dataset: SerializeAsAny[Source]
     imbalance: SerializeAsAny[Profile]

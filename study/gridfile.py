@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
+from study import strictyaml
 from study.data import SOURCES
 from study.engine.rates import RATES
 from study.engine.recipe import Recipe
-from study.errors import GridError, Problem, UserError, nearest
+from study.errors import GridError, Problem, UserError, nearest, shown
 from study.grid import Grid
 from study.imbalance import PROFILES
 from study.methods import METHODS
@@ -50,7 +50,7 @@ def read_grid(path: Path, changes: Sequence[str] = (), small: bool = False) -> G
     base = check(raw, str(path))
     if overlay is not None:
         if not isinstance(overlay, dict):
-            raise GridError(str(path), [Problem("small", repr(overlay), "needed: a section")])
+            raise GridError(str(path), [Problem("small", shown(overlay), "needed: a section")])
         overlaid = _lay_over(raw, overlay)
         small_grid = check(overlaid, f"{path} with its small section")
         if small:
@@ -82,14 +82,15 @@ def check(raw: dict[str, Any], source: str) -> Grid:
             else:
                 problems += found
                 failed.append(path)
+                del holder[place[-1]]
     grid: Grid | None = None
     try:
         grid = Grid.model_validate(sections)
     except ValidationError as error:
-        schemas = {"": Grid, "recipe": Recipe}
+        places: dict[str, type[BaseModel]] = {"": Grid, "recipe": Recipe}
         problems += [
             problem
-            for problem in _problems(error, schemas)
+            for problem in _problems(error, places)
             if not any(
                 problem.path == path or problem.path.startswith(f"{path}.") for path in failed
             )
@@ -105,7 +106,7 @@ def _contradictions(grid: Grid) -> Iterable[Problem]:
     """What no single key shows to be wrong."""
     for place, method in enumerate(grid.methods):
         if method not in METHODS:
-            yield Problem(f"methods[{place}]", repr(method), _one_of(method, METHODS))
+            yield Problem(f"methods[{place}]", shown(method), _one_of(method, METHODS))
     profile, n_max = grid.imbalance, grid.dataset.train_per_class
     if profile.needs_n_max and n_max is None:
         yield Problem(
@@ -123,12 +124,12 @@ def _contradictions(grid: Grid) -> Iterable[Problem]:
         key, found, why = trouble
         yield Problem(f"imbalance.{key}", found, why)
     if grid.model not in NETS:
-        yield Problem("model", repr(grid.model), _one_of(grid.model, NETS))
+        yield Problem("model", shown(grid.model), _one_of(grid.model, NETS))
         return
     try:
         _ = NETS[grid.model](grid.form).parameters
     except ValueError as error:
-        yield Problem("model", repr(grid.model), f"{error}; allowed: larger images")
+        yield Problem("model", shown(grid.model), f"{error}; allowed: larger images")
 
 
 def _choose(
@@ -136,10 +137,10 @@ def _choose(
 ) -> Section | list[Problem]:
     """The section that `raw` describes by the schema that its tag names, or what is wrong."""
     if not isinstance(raw, dict):
-        return [Problem(path, repr(raw), f"needed: a section with {tag}: {', '.join(schemas)}")]
+        return [Problem(path, shown(raw), f"needed: a section with {tag}: {', '.join(schemas)}")]
     name = raw.get(tag)
     if not isinstance(name, str) or name not in schemas:
-        found = repr(name) if tag in raw else "nothing"
+        found = shown(name) if tag in raw else "nothing"
         return [Problem(f"{path}.{tag}", found, _one_of(name, schemas))]
     try:
         return schemas[name].model_validate(raw)
@@ -154,19 +155,31 @@ def _problems(
     problems = []
     for one in error.errors():
         path = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in one["loc"])[1:]
-        parent, _, key = path.rpartition(".")
-        if one["type"] == "extra_forbidden":
-            allowed = [name for name in schemas[parent].model_fields if name != key]
-            allowed += ["small"] if schemas[parent] is Grid else []
-            problem = Problem(prefix + path, "an unknown key", _one_of(key, allowed))
-        elif one["type"] == "missing":
-            problem = Problem(prefix + path, "nothing", "this key is needed")
+        parent, key = ".".join(str(p) for p in one["loc"][:-1]), str(one["loc"][-1])
+        found, kind = shown(one["input"]), one["type"]
+        if kind == "extra_forbidden":
+            extra = ["small"] if schemas[parent] is Grid else []
+            others = [name for name in [*schemas[parent].model_fields, *extra] if name != key]
+            found, allowed = "an unknown key", _one_of(key, others)
+        elif kind == "missing":
+            found, allowed = "nothing", "this key is needed"
+        elif kind == "literal_error":
+            allowed = _one_of(one["input"], re.findall("'([^']+)'", one["ctx"]["expected"]))
+        elif kind == "value_error":
+            allowed = one["msg"].removeprefix("Value error, ")
         else:
-            words = one["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
-            needed = words if one["type"] == "value_error" else f"needed: {words}"
-            problem = Problem(prefix + path, repr(one["input"]), needed)
-        problems.append(problem)
+            allowed = f"needed: {WORDS.get(kind, one['msg'].removeprefix('Input should be '))}"
+        problems.append(Problem(prefix + path, found, allowed))
     return problems
+
+
+WORDS = {
+    "model_type": "a section",
+    "bool_type": "true or false",
+    "string_type": "a word",
+    "string_pattern_mismatch": "at most 100 lower-case letters, digits, - and _, the first no sign",
+}
+"""Where pydantic's own words are not the grid's."""
 
 
 def _one_of(word: object, allowed: Iterable[str]) -> str:
@@ -198,7 +211,7 @@ def _set(raw: dict[str, Any], change: str) -> None:
         if not isinstance(holder, dict):
             above = ".".join(keys[: depth + 1])
             raise UserError(f"--set {change}: {above} is a value, not a section")
-    holder[keys[-1]] = _parse(text, f"--set {change}")
+    holder[keys[-1]] = strictyaml.parse(text, f"--set {change}")
 
 
 def _load(path: Path) -> dict[str, Any]:
@@ -215,51 +228,8 @@ def _load(path: Path) -> dict[str, Any]:
         raise UserError(f"{path}: not a text file in UTF-8") from None
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from None
-    raw = _parse(text, str(path))
+    raw = strictyaml.parse(text, str(path))
     if not isinstance(raw, dict):
-        found = "nothing" if raw is None else f"a {type(raw).__name__}"
+        found = "nothing" if raw is None else shown(raw)
         raise UserError(f"{path}: found {found}; needed: keys such as name, dataset, imbalance")
     return raw
-
-
-def _parse(text: str, source: str) -> Any:
-    try:
-        value = yaml.load(text, Loader=StrictLoader)  # noqa: S506 - a SafeLoader
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-        raise UserError(f"{source}: {where}{error.problem or error.context}") from None
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise UserError(f"{source}: not readable as YAML ({error})") from None
-    return value
-
-
-class StrictLoader(yaml.SafeLoader):
-    """Plain YAML, but: a key stands once, 1e-4 is a number, and nothing contains itself."""
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
-            raise yaml.MarkedYAMLError(
-                problem="aliases are not read; write the value out",
-                problem_mark=self.peek_event().start_mark,
-            )
-        return super().compose_node(parent, index)
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        seen = set()
-        for key, _ in node.value:
-            if not isinstance(key, yaml.ScalarNode):
-                raise yaml.MarkedYAMLError(
-                    problem="a key must be a word", problem_mark=key.start_mark
-                )
-            if key.value in seen:
-                raise yaml.MarkedYAMLError(
-                    problem=f"the key {key.value!r} stands there twice", problem_mark=key.start_mark
-                )
-            seen.add(key.value)
-        return {str(key): value for key, value in super().construct_mapping(node, deep).items()}
-
-
-StrictLoader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+[eE][-+]?[0-9]+$"), list("-+0123456789")
-)

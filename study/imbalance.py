@@ -9,6 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import numpy as np
 from pydantic import BeforeValidator
 
+from study.errors import nearest, shorten
 from study.section import OneOrMore, Positive, Section
 
 Ratio = Positive
@@ -85,7 +86,8 @@ class Order:
             labels = as_labels(value)
             if labels is not None:
                 return labels
-        raise ValueError(f"allowed: random, {self.rule}, or a list of different class labels")
+        near = nearest(value, ("random", self.rule))
+        raise ValueError(f"allowed: random, {self.rule}, or a list of different labels{near}")
 
 
 def as_labels(value: Sequence[Any]) -> tuple[int, ...] | None:
@@ -110,16 +112,16 @@ class Step(Profile):
     def problem(self, classes: int, n_max: int | None) -> tuple[str, str, str] | None:
         for mu in self.mu:
             part = exact(mu) * classes
-            if part.denominator != 1 or not 1 <= part < classes:
-                allowed = ", ".join(f"{i / classes:g}" for i in range(1, classes))
+            if not 1 <= minority_classes(mu, classes) < classes:
+                allowed = shorten(", ".join(f"{i / classes:g}" for i in range(1, classes)))
                 return (
                     "mu",
                     f"{mu:g}",
                     f"{mu:g} x {classes} classes = {float(part):g} minority classes, which must be "
-                    f"a whole number from 1 to {classes - 1}; allowed: {shorten(allowed)}",
+                    f"a whole number from 1 to {classes - 1}; allowed: {allowed}",
                 )
         if not isinstance(self.minority, str):
-            most = int(max(exact(mu) for mu in self.mu) * classes)
+            most = minority_classes(max(self.mu), classes)
             if max(self.minority) >= classes:
                 return "minority", str(list(self.minority)), f"allowed: labels 0 to {classes - 1}"
             if len(self.minority) != most:
@@ -138,7 +140,7 @@ class Step(Profile):
         assert cell.rho is not None
         assert cell.mu is not None
         assert n_max is not None
-        number = int(exact(cell.mu) * len(pool))
+        number = minority_classes(cell.mu, len(pool))
         minority = class_order(cell.order, len(pool), rng)[:number]
         return Roles(step_counts(len(pool), n_max, cell.rho, minority), tuple(sorted(minority)))
 
@@ -240,6 +242,12 @@ def shortage(counts: Sequence[int], pool: Sequence[int]) -> str | None:
     return None
 
 
+def minority_classes(mu: float, classes: int) -> int:
+    """The number of minority classes; 0 where mu is, to six digits, no whole number of classes."""
+    number = round(exact(mu) * classes)
+    return number if f"{mu:.6g}" == f"{number / classes:.6g}" else 0
+
+
 def at_least_one(value: Fraction) -> int:
     """To the nearest integer, halves up, never below 1."""
     return max(1, floor(value + Fraction(1, 2)))
@@ -263,8 +271,3 @@ def ratio_problem(rhos: Sequence[float], n_max: int | None) -> tuple[str, str, s
                 f"be at least 1; allowed: 1 to {n_max:,} (dataset.train_per_class)",
             )
     return None
-
-
-def shorten(text: str, length: int = 90) -> str:
-    """`text`, its middle left out where it is long."""
-    return text if len(text) <= length else f"{text[: length // 2]} ... {text[-length // 3 :]}"

@@ -32,7 +32,7 @@ INTERRUPTED = 130
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code: 0 done, 1 a job failed, 2 wrong use, 130 stopped."""
     options = parser().parse_args(arguments)
-    errors = Console(stderr=True, highlight=False, soft_wrap=True)
+    errors = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
     try:
         return run(options)
     except UserError as error:
@@ -62,7 +62,7 @@ def run(options: argparse.Namespace) -> int:
         show(fields, grid.title, options.json)
         return 0
 
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, soft_wrap=True, emoji=False)
     screen = Screen(console, left, store)
     if left:
         dataset = grid.dataset.dataset(options.data, grid.seed)
@@ -158,7 +158,7 @@ def show(fields: dict[str, Any], title: str, as_json: bool) -> None:
     if as_json:
         print(json.dumps(fields, indent=2))
     else:
-        show_plan(Console(highlight=False, soft_wrap=True), title, fields)
+        show_plan(Console(highlight=False, soft_wrap=True, emoji=False), title, fields)
 
 
 def whole_number(text: str) -> int:

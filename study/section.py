@@ -3,18 +3,18 @@
 from typing import Annotated, Any
 
 from annotated_types import Ge, Gt, Le
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Strict
+from pydantic import AllowInfNan, BaseModel, BeforeValidator, ConfigDict, Strict
 
-Whole = Annotated[int, Strict(), Ge(1)]
+Whole = Annotated[int, Strict(), Ge(1), Le(2**31 - 1)]
 """A whole number, at least 1."""
 
-Index = Annotated[int, Strict(), Ge(0)]
+Index = Annotated[int, Strict(), Ge(0), Le(2**53)]
 """A whole number, at least 0."""
 
-Positive = Annotated[float, Strict(), Gt(0), Le(1e12)]
+Positive = Annotated[float, Strict(), Gt(0), AllowInfNan(False)]
 """A number above 0 and finite."""
 
-NonNegative = Annotated[float, Strict(), Ge(0), Le(1e12)]
+NonNegative = Annotated[float, Strict(), Ge(0), AllowInfNan(False)]
 """A number, at least 0 and finite."""
 
 

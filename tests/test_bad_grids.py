@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from study.gridfile import StrictLoader, check, read_grid
+from study import strictyaml
+from study.gridfile import check, read_grid
 from study.run import main
 from tests.conftest import raw_grid
 
@@ -177,7 +178,7 @@ def test_the_order_of_the_keys_plays_no_part(tmp_path):
 
 @pytest.mark.parametrize("text", ["1e-4", "1.0e-4", "1E-4", "+1e-04", "0.0001", "10.0e-5"])
 def test_a_number_is_the_same_however_it_is_written(text):
-    assert yaml.load(f"gamma: {text}", StrictLoader) == {"gamma": 0.0001}
+    assert strictyaml.parse(f"gamma: {text}", "") == {"gamma": 0.0001}
 
 
 def test_a_whole_number_is_the_number_it_equals():

@@ -1,6 +1,7 @@
 """mnist and fashion_mnist: torchvision's files, checked byte for byte before they are believed."""
 
 import hashlib
+from http.client import HTTPException
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -27,7 +28,11 @@ class IdxSource(Source):
     def load(self, folder: Path) -> tuple[Split, Split]:
         raw = folder / self.folder_name / "raw"
         paths = [raw / f"{name}-{SUFFIX[name.split('-')[1]]}" for name in FILES]
-        if not all(path.is_file() for path in paths):
+        try:
+            there = all(path.is_file() for path in paths)
+        except OSError as error:
+            raise DataError(f"{raw.absolute()}: cannot be read ({error.strerror})") from None
+        if not there:
             self._fetch(folder, paths)
         train_images, train_labels, test_images, test_labels = (
             read_idx(path, md5) for path, md5 in zip(paths, self.md5, strict=True)
@@ -42,7 +47,7 @@ class IdxSource(Source):
 
         try:
             getattr(datasets, self.folder_name)(folder, download=True)
-        except (OSError, RuntimeError) as error:
+        except (OSError, RuntimeError, HTTPException, EOFError) as error:
             missing = ", ".join(path.name for path in paths if not path.is_file())
             raise DataError(
                 f"dataset {self.name}: {missing or 'a readable file'} missing from "

@@ -18,8 +18,7 @@ Side = Annotated[int, Strict(), Ge(1), Le(512)]
 class Synthetic(Source):
     """Each class is a pattern of smooth waves; an image is its pattern, moved, under noise.
 
-    `difficulty` is the noise's share of the image: at 0 the classes are told apart by any pixel,
-    at 1 there is nothing but noise.
+    `difficulty` is the noise's share of the image: at 0 there is none, at 1 nothing else.
     """
 
     name: Literal["synthetic"]

@@ -6,6 +6,7 @@ results, checkpoints and restore are not used; to resume is to run the command a
 """
 
 import os
+import socket
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
@@ -91,6 +92,8 @@ def execute(jobs: Sequence[Job], work: Work, watch: Watch, place: Place) -> None
 
 def _connect(place: Place) -> None:
     """Join the cluster at `address`, else start one here with a core a worker."""
+    if place.address is not None:
+        _listen(place.address)
     quiet = {"log_to_driver": False, "logging_level": "ERROR"}
     if place.address is None:
         ray.init("local", num_cpus=place.workers, include_dashboard=False, **quiet)
@@ -101,6 +104,17 @@ def _connect(place: Place) -> None:
         raise UserError(
             f"--address {place.address}: no Ray cluster answers there ({error})"
         ) from None
+
+
+def _listen(address: str) -> None:
+    """Refuse at once an address where nothing listens; Ray would try for minutes."""
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if not colon:
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
+    except (OSError, ValueError, OverflowError) as error:
+        raise UserError(f"--address {address}: nothing answers there ({error})") from None
 
 
 def _device(name: str) -> str:
