@@ -35,6 +35,8 @@ def read_part(path: Path, columns: list[str] | None = None) -> pa.Table:
             found = (file.schema_arrow.metadata or {}).get(b"schema_version", b"none").decode()
             if found != VERSION:
                 raise UserError(f"{path}: schema version {found}, this program reads {VERSION}")
+            if not file.schema_arrow.equals(SCHEMA):
+                raise UserError(f"{path}: its columns are not those of schema version {VERSION}")
             return file.read(columns)
     except (pa.ArrowException, OSError) as error:
         raise UserError(f"{path}: not a readable part of records ({error})") from None

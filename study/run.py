@@ -12,9 +12,9 @@ from typing import Any, NoReturn
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from rich.console import Console
 
 from study import __version__
+from study.command import Parser, whole_number
 from study.data import Dataset
 from study.engine import machine
 from study.errors import DataError, UserError
@@ -23,7 +23,7 @@ from study.execute import EXECUTORS, Place, Work, executor
 from study.gridfile import read_grid
 from study.imbalance import shortage
 from study.plan import Job, plan, remaining
-from study.screen import Screen, plan_fields, show_plan, show_summary
+from study.screen import Screen, plan_fields, show_plan, show_summary, terminal
 from study.store import Store
 
 INTERRUPTED = 130
@@ -32,11 +32,11 @@ INTERRUPTED = 130
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code: 0 done, 1 a job failed, 2 wrong use, 130 stopped."""
     options = parser().parse_args(arguments)
-    errors = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
+    errors = terminal(stderr=True)
     try:
         return run(options)
     except UserError as error:
-        errors.print(str(error), markup=False)
+        errors.print(str(error))
         return 2
     except KeyboardInterrupt:
         errors.print("stopped; what was finished is stored, the same command goes on from there")
@@ -62,7 +62,7 @@ def run(options: argparse.Namespace) -> int:
         show(fields, grid.title, options.json)
         return 0
 
-    console = Console(highlight=False, soft_wrap=True, emoji=False)
+    console = terminal()
     screen = Screen(console, left, store)
     if left:
         dataset = grid.dataset.dataset(options.data, grid.seed)
@@ -76,11 +76,9 @@ def run(options: argparse.Namespace) -> int:
     records = store.read()
     show_summary(console, records.filter(pc.is_in(records["record_id"], pa.array(due))))
     console.print(f"{len(records):,} records in {store.folder}")
-    if screen.failures:
-        console.print(
-            f"{len(screen.failures)} of {len(left)} jobs failed; the same command retries"
-        )
-    return 1 if screen.failures else 0
+    if screen.left:
+        console.print(f"{screen.left} of {len(left)} jobs are not done; the same command retries")
+    return 1 if screen.left else 0
 
 
 def select(jobs: list[Job], only: str | None, limit: int | None) -> list[Job]:
@@ -158,21 +156,7 @@ def show(fields: dict[str, Any], title: str, as_json: bool) -> None:
     if as_json:
         print(json.dumps(fields, indent=2))
     else:
-        show_plan(Console(highlight=False, soft_wrap=True, emoji=False), title, fields)
-
-
-def whole_number(text: str) -> int:
-    """An argument that counts something."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"found {text!r}; needed: a whole number, 1 or more")
-    return int(text)
-
-
-class Parser(argparse.ArgumentParser):
-    """Says what is wrong without the whole usage before it."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message}\nSee {self.prog} --help\n")
+        show_plan(terminal(), title, fields)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -18,18 +18,22 @@ PLAIN_LINE_EVERY = 30.0
 """Seconds between lines where there is no terminal."""
 
 
+def terminal(stderr: bool = False) -> Console:
+    """A console that prints text as it is."""
+    return Console(stderr=stderr, highlight=False, soft_wrap=True, emoji=False, markup=False)
+
+
 class Screen:
     """Watches a run: a bar on a terminal, a line now and then elsewhere."""
 
     def __init__(self, console: Console, jobs: Sequence[Job], store: Store):
-        self.failures: list[str] = []
         self._console, self._store = console, store
         self._total = len(jobs)
-        self._done = 0
+        self._done = self._failed = 0
         self._networks = 0
         self._start = self._said = time.monotonic()
         self._bar = Progress(
-            TextColumn("[bold]jobs"),
+            TextColumn("jobs"),
             BarColumn(),
             TextColumn("{task.fields[text]}"),
             console=console,
@@ -50,6 +54,11 @@ class Screen:
     ) -> None:
         self._bar.stop()
 
+    @property
+    def left(self) -> int:
+        """How many jobs are not done, failed ones among them."""
+        return self._total - self._done
+
     def done(self, job: Job) -> None:
         """One more job is in the store."""
         self._done += 1
@@ -60,19 +69,19 @@ class Screen:
     def failed(self, job: Job, traceback: str) -> None:
         """One more job has failed for good."""
         path = self._store.fail(job.id, traceback)
-        self.failures.append(str(path))
+        self._failed += 1
         last = traceback.strip().splitlines()[-1]
         text = f"failed: case {job.case}: {last}\n  traceback in {path}"
-        self._console.print(text, style="red", markup=False)
+        self._console.print(text, style="red")
         self._tell()
 
     def _tell(self) -> None:
         now = time.monotonic()
-        over = self._done + len(self.failures)
+        over = self._done + self._failed
         seconds = now - self._start
         left = seconds / over * (self._total - over)
         text = (
-            f"{over} of {self._total} jobs, {len(self.failures)} failed, "
+            f"{over} of {self._total} jobs, {self._failed} failed, "
             f"{self._networks / seconds * 3600:,.0f} networks/h, {duration(left)} left"
         )
         self._bar.update(self._task, completed=over, text=text)
@@ -108,7 +117,7 @@ def plan_fields(
 
 def show_plan(console: Console, title: str, fields: dict[str, Any]) -> None:
     """The plan in words and columns."""
-    console.print(f"[bold]{fields['grid']}[/bold]  {title}".rstrip())
+    console.print(f"{fields['grid']}  {title}".rstrip())
     table = Table(box=None, pad_edge=False, show_header=True)
     table.add_column("")
     table.add_column("in all", justify="right")

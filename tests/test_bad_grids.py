@@ -4,9 +4,7 @@ Each file in bad_grids begins with the texts to be found in its message: every t
 line of the message, and every line must hold some text, so a mistake is told once and alone.
 """
 
-import os
 import tempfile
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,7 +13,7 @@ import yaml
 from study import strictyaml
 from study.gridfile import check, read_grid
 from study.run import main
-from tests.conftest import raw_grid
+from tests.conftest import raw_grid, without_privileges
 
 BAD = sorted((Path(__file__).parent / "bad_grids").glob("*.yaml"))
 FOREIGN = (
@@ -38,19 +36,6 @@ def refused(capsys):
         return said.err
 
     return go
-
-
-@contextmanager
-def without_privileges():
-    """Permissions hold for everyone in here, root too."""
-    root = os.geteuid() == 0
-    if root:
-        os.seteuid(65534)
-    try:
-        yield
-    finally:
-        if root:
-            os.seteuid(0)
 
 
 # Files

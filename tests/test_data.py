@@ -5,7 +5,6 @@ import os
 import struct
 import tempfile
 from collections import Counter
-from contextlib import contextmanager
 from pathlib import Path
 from urllib.error import URLError
 
@@ -22,7 +21,7 @@ from study.data.mnist import FILES, SUFFIX, FashionMnist, Mnist
 from study.data.synthetic import Synthetic
 from study.errors import DataError
 from study.form import Form
-from tests.conftest import ROOT
+from tests.conftest import ROOT, without_privileges
 
 # Holding out
 
@@ -182,19 +181,6 @@ def test_difficulty_runs_from_separable_to_noise(tmp_path):
 
 
 # mnist and fashion_mnist
-
-
-@contextmanager
-def without_privileges():
-    """Permissions hold for everyone in here, root too."""
-    root = os.geteuid() == 0
-    if root:
-        os.seteuid(65534)
-    try:
-        yield
-    finally:
-        if root:
-            os.seteuid(0)
 
 
 @pytest.fixture

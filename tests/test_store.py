@@ -99,6 +99,13 @@ def test_a_part_of_another_schema_is_refused_by_its_version(store):
         store.read()
 
 
+def test_a_part_that_lacks_a_column_is_refused(store):
+    path = next((store.folder / "records").glob("*.parquet"))
+    pq.write_table(pq.read_table(path).drop_columns(["worker"]), path)
+    with pytest.raises(UserError, match="its columns are not those of schema version 1"):
+        store.read()
+
+
 def test_a_store_without_records_reads_as_an_empty_table(tmp_path):
     assert Store(tmp_path / "nothing").read().schema.equals(SCHEMA)
     assert Store(tmp_path / "nothing").read(["record_id"]).column_names == ["record_id"]

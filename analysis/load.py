@@ -1,0 +1,64 @@
+"""Stores of records, found below a folder and read into tidy frames."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+
+from study.errors import UserError, nearest
+from study.parts import read_parts
+from study.schema import SCHEMA
+
+TYPES = {pa.string(): pd.StringDtype(), pa.int32(): pd.Int32Dtype(), pa.int64(): pd.Int64Dtype()}
+"""Columns that may be null keep their type; a float's null is NaN."""
+
+PROTOCOL = ("dataset", "model", "iterations", "batch", "base_rate", "run", "seed")
+"""Columns with one value in a study: a mean over several would mix different experiments."""
+
+
+def load(folders: Path | Sequence[Path], columns: Sequence[str] | None = None) -> pd.DataFrame:
+    """The records below a folder, or below several: a row each, typed as the schema says.
+
+    A part that cannot be read is a UserError that names it.
+    """
+    below = [folders] if isinstance(folders, Path) else list(folders)
+    wanted = sorted({"record_id", *columns}) if columns else None
+    table = read_parts(below, wanted).select(wanted or SCHEMA.names)
+    frame: pd.DataFrame = table.to_pandas(types_mapper=TYPES.get)
+    return frame
+
+
+def studies(results: Path, names: Sequence[str] = ()) -> dict[str, Path]:
+    """The studies below `results` that hold parts, by name: all of them, or the ones named."""
+    if not results.is_dir():
+        wrong = "not a folder" if results.exists() else "no such folder"
+        raise UserError(f"--results {results}: {wrong}; python -m study.run makes it")
+    found = {
+        folder.name: folder
+        for folder in sorted(results.iterdir())
+        if folder.is_dir() and next(folder.rglob("*.parquet"), None)
+    }
+    if not found:
+        raise UserError(
+            f"--results {results}: no records in it yet; python -m study.run makes them"
+        )
+    for name in names:
+        if name not in found:
+            near = nearest(name, found) or f"; there: {', '.join(found)}"
+            raise UserError(
+                f"--study {name}: no study of that name with records in {results}{near}"
+            )
+    return {name: found[name] for name in (names or found)}
+
+
+def check_protocol(name: str, data: pd.DataFrame) -> None:
+    """Refuse records of several protocols: a figure would average across them."""
+    for column in PROTOCOL:
+        values = sorted(data[column].dropna().unique())
+        if len(values) > 1:
+            listed = ", ".join(str(value) for value in values)
+            raise UserError(
+                f"{name}: records with different {column} ({listed}) in one study; "
+                "a figure does not average across them"
+            )

@@ -1,0 +1,131 @@
+"""A page: panels in a row, the title above them, one legend and a caption below."""
+
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from analysis.style import DATASETS, NETS, theme
+from study.errors import UserError
+from study.parts import whole
+
+LETTERS = "abc"
+WIDTH = {1: 6.2, 2: 6.2, 3: 7.2}
+LEFT, RIGHT, GAP, PANEL = 0.62, 0.17, 0.2, 2.1
+TITLE_LINE, LEGEND_LINE, CAPTION_LINE = 0.18, 0.165, 0.135
+CHARACTERS = {"title": 14.5, "caption": 19.5}
+"""Lengths are inches; characters an inch at the font sizes used here."""
+
+UNDATED: dict[str, dict[str, Any]] = {
+    "png": {},
+    "pdf": {"CreationDate": None},
+    "svg": {"Date": None},
+}
+"""The formats, each with the metadata that keeps the same picture the same file."""
+
+
+@dataclass(frozen=True)
+class Blank:
+    """A figure for which the records hold nothing, and why."""
+
+    why: str
+
+
+Drawing = Figure | Blank
+
+
+@dataclass(frozen=True)
+class Page:
+    """What stands around the panels. `columns` of the legend are filled one after the other."""
+
+    title: str
+    caption: str
+    panels: Sequence[str]
+    legend: Sequence[Artist] = ()
+    columns: int = 1
+
+    @property
+    def panel_width(self) -> float:
+        """Inches of one panel's axes."""
+        n = len(self.panels)
+        return (WIDTH[n] - LEFT - RIGHT - GAP * (n - 1)) / n
+
+    def lay(self) -> tuple[Figure, list[Axes]]:
+        """The figure, and its panels still empty, with their y axis in common."""
+        width = WIDTH[len(self.panels)]
+        room = width - LEFT - RIGHT
+        title = textwrap.wrap(self.title, int(room * CHARACTERS["title"]))
+        caption = textwrap.wrap(self.caption, int(room * CHARACTERS["caption"]))
+        rows = -(-len(self.legend) // self.columns)
+        caption_top = 0.08 + CAPTION_LINE * len(caption)
+        legend_top = caption_top + (0.08 + LEGEND_LINE * rows if rows else 0)
+        bottom = legend_top + 0.52
+        top = bottom + PANEL
+        height = top + (0.28 if any(self.panels) else 0.15) + TITLE_LINE * len(title)
+
+        figure = Figure(figsize=(width, height))
+        FigureCanvasAgg(figure)
+        axes: list[Axes] = []
+        for i, label in enumerate(self.panels):
+            x = LEFT + i * (self.panel_width + GAP)
+            box = (x / width, bottom / height, self.panel_width / width, PANEL / height)
+            axes.append(figure.add_axes(box, sharey=axes[0] if axes else None))
+            letter = f"({LETTERS[i]}) " if len(self.panels) > 1 else ""
+            axes[i].set_title(letter + label, loc="left", pad=5)
+            axes[i].tick_params(labelleft=i == 0)
+        figure.suptitle("\n".join(title), x=LEFT / width, y=1 - 0.06 / height, ha="left", va="top")
+        if self.legend:
+            figure.legend(
+                handles=list(self.legend),
+                ncols=self.columns,
+                loc="upper center",
+                bbox_to_anchor=(0.5, legend_top / height),
+                frameon=False,
+                borderpad=0,
+                borderaxespad=0,
+                handlelength=3.0,
+                columnspacing=1.5,
+                labelspacing=0.35,
+            )
+        figure.text(
+            LEFT / width,
+            caption_top / height,
+            "\n".join(caption),
+            va="top",
+            fontsize=6.8,
+            color="0.25",
+            linespacing=1.25,
+        )
+        return figure, axes
+
+
+def protocol(data: pd.DataFrame, kind: str) -> str:
+    """Data set, net, imbalance and iterations of a study, as its titles say them."""
+    net = str(data["model"].iloc[0])
+    return (
+        f"{dataset(data)}, {NETS.get(net, net)}, {kind} imbalance, "
+        f"{data['iterations'].iloc[0]:,} iterations"
+    )
+
+
+def dataset(data: pd.DataFrame) -> str:
+    """The name of a study's data set, as printed."""
+    name = str(data["dataset"].iloc[0])
+    return DATASETS.get(name, name)
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure in the format that its name ends in; the file is whole or not there."""
+    kind = path.suffix[1:]
+    try:
+        with theme(), whole(path, replace=True) as out:
+            figure.savefig(out, format=kind, metadata=UNDATED[kind])
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror})") from None

@@ -1,0 +1,512 @@
+"""The figures: what they show, from made-up records, and what the command says of bad input."""
+
+import itertools
+import subprocess
+import sys
+from collections import defaultdict
+
+import matplotlib.colors
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import scipy.stats
+from matplotlib.figure import Figure
+
+from analysis import stats
+from analysis.curves import FIGURES, TRAINED, paper_mus, spread
+from analysis.figures import DRAWERS, main
+from analysis.load import load, studies
+from analysis.page import Blank
+from analysis.style import STYLES, families
+from study.methods import METHODS
+from study.schema import SCHEMA
+from tests.conftest import ROOT
+
+CELLS = list(itertools.product((10.0, 100.0, 1000.0), (0.2, 0.5, 0.8)))
+
+
+def record(kind, rho, mu, replicate, method, **changes):
+    """A record with scores that fall with rho and mu and differ between replicates and methods."""
+    rng = np.random.default_rng([int(rho), int(10 * (mu or 0)), replicate, len(method)])
+    auc = float(0.99 - 0.05 * np.log10(rho) * (mu or 0.1) - 0.02 * rng.random())
+    minority = list(range(round(10 * mu))) if mu else None
+    sizes = np.linspace(100 / rho, 100, 10)
+    if mu:
+        sizes = np.where(np.arange(10) < len(minority), 100 / rho, 100)
+    case = f"{kind}-{rho}-{mu}-{replicate}"
+    row = {
+        "record_id": f"{case}-{method}",
+        "case_id": case,
+        "training_id": f"{case}-{METHODS[method].sampling}",
+        "grid": "made_up",
+        "dataset": "mnist",
+        "model": "lenet5",
+        "imbalance": kind,
+        "rho": rho,
+        "mu": mu,
+        "n_minority": len(minority) if mu else None,
+        "minority": minority,
+        "class_counts": [max(1, round(size)) for size in sizes],
+        "replicate": replicate,
+        "subset": replicate,
+        "seed": 1,
+        "method": method,
+        "iterations": 1500,
+        "batch": 64,
+        "base_rate": 0.01,
+        "run": 0,
+        "status": "ok",
+        "auc": auc,
+        "accuracy": auc - 0.1,
+    }
+    return row | changes
+
+
+def step(cells=CELLS, replicates=3, methods=METHODS, **changes):
+    return [
+        record("step", rho, mu, replicate, method, **changes)
+        for rho, mu in cells
+        for replicate in range(replicates)
+        for method in methods
+    ]
+
+
+def linear(rhos=(10.0, 100.0), replicates=3, **changes):
+    return [
+        record("linear", rho, None, replicate, method, **changes)
+        for rho in rhos
+        for replicate in range(replicates)
+        for method in METHODS
+    ]
+
+
+def diverged(row):
+    return row | {"status": "diverged", "auc": None, "accuracy": None}
+
+
+@pytest.fixture
+def store(tmp_path):
+    """Writes records as a study's parts; gives the study's folder."""
+
+    def write(rows, study="made_up", parts=2):
+        folder = tmp_path / "results" / study
+        (folder / "records").mkdir(parents=True)
+        for i in range(parts):
+            table = pa.Table.from_pylist(rows[i::parts], schema=SCHEMA)
+            pq.write_table(table, folder / "records" / f"{i}.parquet")
+        return folder
+
+    return write
+
+
+@pytest.fixture
+def command(tmp_path, capsys):
+    """Runs the command on the results; gives exit code, output lines and errors."""
+
+    def go(*words):
+        code = main(["--results", str(tmp_path / "results"), *words])
+        said = capsys.readouterr()
+        return code, said.out.splitlines(), said.err
+
+    return go
+
+
+def drawn(rows, figure, store):
+    return DRAWERS[figure](load(store(rows)))
+
+
+def caption(figure):
+    return figure.texts[-1].get_text().replace("\n", " ")
+
+
+def legend(figure):
+    return {text.get_text() for text in figure.legends[0].get_texts()} - {" "}
+
+
+def brute_force(rows, panel, x, score):
+    """Mean score in per cent of every (panel, x, method), by a loop."""
+    scores = defaultdict(list)
+    for row in rows:
+        if row[score] is not None:
+            scores[row[panel] if panel else None, row[x], row["method"]].append(row[score])
+    return {key: 100 * sum(values) / len(values) for key, values in scores.items()}
+
+
+@pytest.mark.parametrize(
+    ("figure", "panel", "panels", "x", "score"),
+    [
+        ("fig3", "mu", [0.2, 0.5, 0.8], "rho", "auc"),
+        ("fig4", "rho", [10.0, 100.0, 1000.0], "n_minority", "auc"),
+        ("fig5", None, [None], "rho", "auc"),
+        ("fig6", "mu", [0.2, 0.5, 0.8], "rho", "accuracy"),
+    ],
+)
+def test_every_line_is_the_mean_over_replicates(figure, panel, panels, x, score, store):
+    rows = linear() if figure == "fig5" else step()
+    picture = drawn(rows, figure, store)
+    means = brute_force(rows, panel, x, score)
+    assert isinstance(picture, Figure)
+    assert len(picture.axes) == len(panels)
+    shown = METHODS if figure == "fig6" else TRAINED
+    assert legend(picture) == {METHODS[id].label for id in shown}
+    for value, axes in zip(panels, picture.axes, strict=True):
+        assert [line.get_label() for line in axes.lines] == [METHODS[id].label for id in shown]
+        for id, line in zip(shown, axes.lines, strict=True):
+            xs = sorted({row[x] for row in rows})
+            assert list(line.get_xdata()) == xs
+            assert line.get_ydata() == pytest.approx([means[value, at, id] for at in xs])
+            assert line.get_color() == STYLES[id].colour
+            assert line.get_marker() == STYLES[id].marker
+        assert len(axes.collections) == len(shown)
+        assert list(axes.get_xticks()) == xs
+        assert axes.get_xscale() == ("log" if x == "rho" else "linear")
+        assert axes.get_ylim() == picture.axes[0].get_ylim()
+
+
+def test_titles_and_caption_say_what_is_drawn(store):
+    picture = drawn(step(), "fig3", store)
+    assert picture.get_suptitle() == "MNIST, LeNet-5, step imbalance, 1,500 iterations, n = 3"
+    titles = [axes.get_title(loc="left") for axes in picture.axes]
+    assert titles == [rf"({a}) $\mu$ = {mu}" for a, mu in (("a", 0.2), ("b", 0.5), ("c", 0.8))]
+    assert picture.axes[0].get_ylabel() == "Multi-class ROC AUC (%)"
+    assert "95 % intervals of the mean, percentile bootstrap, 2,000 resamples" in caption(picture)
+    assert "not run" not in caption(picture).lower()
+    assert "diverged" not in caption(picture)
+
+
+@pytest.mark.parametrize("figure", ["fig3", "fig6"])
+def test_the_band_is_the_interval_of_the_mean(figure, store):
+    rows = step(replicates=6, methods=["baseline"])
+    picture = drawn(rows, figure, store)
+    score = FIGURES[figure].measure
+    for mu, axes in zip((0.2, 0.5, 0.8), picture.axes, strict=True):
+        corners = axes.collections[0].get_paths()[0].vertices
+        for rho in (10.0, 100.0, 1000.0):
+            sample = [100 * r[score] for r in rows if (r["rho"], r["mu"]) == (rho, mu)]
+            band = corners[corners[:, 0] == rho, 1]
+            assert min(sample) <= band.min() < np.mean(sample) < band.max() <= max(sample)
+            assert np.ptp(band) < np.ptp(sample)
+
+
+def test_the_bootstrap_agrees_with_scipy():
+    rng = np.random.default_rng(3)
+    samples = [rng.normal(90, 4, size=n) for n in (5, 12, 50, 12)]
+    for sample, bounds in zip(samples, stats.bootstrap_means(samples), strict=True):
+        theirs = scipy.stats.bootstrap(
+            (sample,), np.mean, n_resamples=20_000, method="percentile", rng=rng
+        ).confidence_interval
+        assert bounds == pytest.approx(theirs, abs=0.12 * (theirs.high - theirs.low))
+
+
+def test_the_bootstrap_needs_two_values_and_does_not_depend_on_the_company():
+    pair, single = np.array([1.0, 3.0]), np.array([5.0])
+    bounds = stats.bootstrap_means([single, pair, pair + 1])
+    assert np.isnan(bounds[0]).all()
+    assert bounds[1:].tolist() == [[1, 3], [2, 4]]
+    assert stats.bootstrap_means([pair]).tolist() == [[1, 3]]
+    assert stats.bootstrap_means([]).shape == (0, 2)
+
+
+def test_diverged_records_are_left_out_and_counted(store):
+    rows = step()
+    for i in (0, 1):
+        rows[i] = diverged(rows[i])
+    picture = drawn(rows, "fig3", store)
+    assert "2 diverged left out." in caption(picture)
+    assert "n = 2-3" in picture.get_suptitle()
+    means = brute_force(rows, "mu", "rho", "auc")
+    assert picture.axes[0].lines[0].get_ydata()[0] == pytest.approx(means[0.2, 10.0, "baseline"])
+
+
+def test_a_cell_that_diverged_throughout_breaks_the_line(store):
+    rows = [
+        diverged(row) if (row["rho"], row["mu"], row["method"]) == (100, 0.2, "baseline") else row
+        for row in step()
+    ]
+    picture = drawn(rows, "fig3", store)
+    assert np.isnan(picture.axes[0].lines[0].get_ydata()).tolist() == [False, True, False]
+    assert "3 diverged left out." in caption(picture)
+    assert "not run" not in caption(picture)
+
+
+def test_records_at_chance_stay_in_the_means(store):
+    rows = step()
+    rows[0] = rows[0] | {"status": "chance", "auc": 0.5}
+    picture = drawn(rows, "fig3", store)
+    means = brute_force(rows, "mu", "rho", "auc")
+    assert picture.axes[0].lines[0].get_ydata()[0] == pytest.approx(means[0.2, 10.0, "baseline"])
+    assert "1 no better than chance, kept." in caption(picture)
+
+
+def test_one_replicate_has_no_band(store):
+    picture = drawn(step(replicates=1), "fig3", store)
+    assert "n = 1" in picture.get_suptitle()
+    assert caption(picture) == "One replicate a point: no bands."
+    lows = [
+        path.vertices for axes in picture.axes for c in axes.collections for path in c.get_paths()
+    ]
+    assert all(len(vertices) == 0 for vertices in lows)
+
+
+def test_one_ratio_alone_is_drawn(store):
+    picture = drawn(step(cells=[(50.0, 0.4)]), "fig3", store)
+    (axes,) = picture.axes
+    places = [line.get_xdata()[0] for line in axes.lines]
+    assert places == sorted(set(places))
+    assert places[2] == pytest.approx(50)
+    assert "Bars: 95 % intervals" in caption(picture)
+    assert axes.get_title(loc="left") == r"$\mu$ = 0.4"
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["50"]
+
+
+def test_what_was_not_run_is_said(store):
+    rows = [row for row in step(methods=TRAINED[:4]) if row["case_id"] != "step-10.0-0.2-0"]
+    rows = [row for row in rows if (row["rho"], row["mu"]) != (1000, 0.8)]
+    picture = drawn(rows, "fig3", store)
+    assert f"Not run: {METHODS[TRAINED[4]].label}." in caption(picture)
+    assert "4 of 36 points not run." in caption(picture)
+    assert "n = 2-3" in picture.get_suptitle()
+
+
+def test_panels_are_the_papers_or_spread():
+    tenths = [n / 10 for n in range(1, 10)]
+    assert paper_mus(tenths) == [0.2, 0.5, 0.8]
+    assert paper_mus([0.1, 0.3, 0.5, 0.9]) == [0.1, 0.3, 0.9]
+    assert paper_mus([0.2, 0.5]) == [0.2, 0.5]
+    assert spread([10, 25, 50, 100, 250, 500, 1000, 2500, 5000]) == [10, 250, 5000]
+    assert spread([]) == []
+
+
+def test_ratios_as_near_as_the_papers_keep_their_ticks_and_lose_touching_labels(store):
+    rhos = (10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1000.0, 2500.0, 5000.0)
+    picture = drawn(step(itertools.product(rhos, (0.2, 0.5, 0.8)), 1), "fig3", store)
+    labels = [label for label in picture.axes[0].get_xticklabels() if label.get_text()]
+    boxes = [label.get_window_extent() for label in labels]
+    assert list(picture.axes[0].get_xticks()) == list(rhos)
+    assert {"10", "5000"} <= {label.get_text() for label in labels}
+    assert all(a.x1 < b.x0 for a, b in itertools.pairwise(boxes))
+
+
+@pytest.mark.parametrize("figure", ["fig1", "fig3", "fig4", "fig5", "fig6"])
+@pytest.mark.parametrize("mus", [(0.5,), (0.2, 0.5), (0.2, 0.5, 0.8)])
+def test_no_text_is_cut_or_lies_on_another(figure, mus, store):
+    rows = step(itertools.product((10.0, 50.0), mus), 2)[3:] + linear(replicates=1)
+    rows[0] = diverged(rows[0])
+    picture = drawn(rows, figure, store)
+    picture.draw_without_rendering()
+    whole = picture.bbox
+    parts = [*picture.texts, *picture.legends, picture.axes[0].yaxis.label]
+    parts += [axes.xaxis.label for axes in picture.axes]
+    parts += [axes._left_title for axes in picture.axes if axes.get_title(loc="left")]
+    boxes = [part.get_window_extent() for part in parts]
+    boxes += [axes.get_window_extent() for axes in picture.axes]
+    for box in boxes:
+        assert whole.x0 <= box.x0 < box.x1 <= whole.x1
+        assert whole.y0 <= box.y0 < box.y1 <= whole.y1
+    assert not [(a, b) for a, b in itertools.combinations(boxes, 2) if a.overlaps(b)]
+
+
+def test_example_distributions(store):
+    rows = step() + linear()
+    picture = drawn(rows, "fig1", store)
+    titles = [axes.get_title(loc="left") for axes in picture.axes]
+    assert titles == [
+        r"(a) step, $\rho$ = 10, $\mu$ = 0.5",
+        r"(b) step, $\rho$ = 10, $\mu$ = 0.8",
+        r"(c) linear, $\rho$ = 10",
+    ]
+    for axes, (kind, mu) in zip(
+        picture.axes, (("step", 0.5), ("step", 0.8), ("linear", None)), strict=True
+    ):
+        (counts,) = {
+            tuple(r["class_counts"])
+            for r in rows
+            if (r["imbalance"], r["rho"], r["mu"]) == (kind, 10, mu)
+        }
+        bars = {round(bar.get_x() + bar.get_width() / 2): bar for bar in axes.patches}
+        assert [bars[label].get_height() for label in range(10)] == list(counts)
+        hatched = {label for label, bar in bars.items() if bar.get_hatch()}
+        assert hatched == (set(range(round(10 * mu))) if mu else set())
+    assert legend(picture) == {"Majority class", "Minority class"}
+
+
+def test_example_distributions_of_one_cell(store):
+    assert len(drawn(step(cells=[(50.0, 0.4)]), "fig1", store).axes) == 1
+
+
+def test_every_method_has_a_look_of_its_own():
+    assert set(STYLES) == set(METHODS)
+    colours = [matplotlib.colors.to_hex(style.colour) for style in STYLES.values()]
+    assert len(set(colours)) == len(METHODS)
+    assert len({style.marker for style in STYLES.values()}) == len(METHODS)
+    for family in families(list(METHODS)):
+        assert len({STYLES[id].dash for id in family}) == len(family)
+
+
+def test_natural_imbalance_leaves_nothing_to_draw(store):
+    rows = [record("natural", 10.0, None, 0, id) | {"rho": None} for id in METHODS]
+    data = load(store(rows))
+    for drawer in DRAWERS.values():
+        assert isinstance(drawer(data), Blank)
+
+
+def test_all_diverged_leaves_nothing_to_draw(store):
+    rows = [diverged(row) for row in step(cells=[(10.0, 0.5)], replicates=1)]
+    assert drawn(rows, "fig6", store) == Blank("all 8 records of step imbalance diverged")
+
+
+def test_load_gives_typed_columns_and_takes_several_folders(store):
+    one, two = store(step(replicates=1)), store(linear(), study="other")
+    data = load(one)
+    assert list(data.columns) == SCHEMA.names
+    assert len(data) == len(CELLS) * len(METHODS)
+    assert (data["n_minority"].dtype, data["auc"].dtype) == ("Int32", "float64")
+    assert len(load([one, two])) == len(data) + 48
+    assert set(load(one, ["auc"]).columns) == {"record_id", "auc"}
+    assert list(studies(one.parent)) == ["made_up", "other"]
+
+
+def test_the_command_draws_every_study(store, command, tmp_path):
+    store(step())
+    store(linear(), study="other")
+    code, out, err = command()
+    figures = tmp_path / "results" / "figures"
+    expected = [str(figures / "made_up" / f"fig{n}.png") for n in (1, 3, 4)]
+    expected += ["made_up/fig5: nothing to draw: no linear imbalance in this study"]
+    expected += [str(figures / "made_up" / "fig6.png"), str(figures / "other" / "fig1.png")]
+    expected += [f"other/fig{n}: nothing to draw: no step imbalance in this study" for n in (3, 4)]
+    expected += [str(figures / "other" / "fig5.png")]
+    expected += ["other/fig6: nothing to draw: no step imbalance in this study"]
+    assert (code, out, err) == (0, expected, "")
+    assert sorted(str(path) for path in figures.rglob("*.*")) == sorted(
+        line for line in out if line.endswith(".png")
+    )
+    assert all(path.stat().st_size > 10_000 for path in figures.rglob("*.png"))
+    assert list(studies(tmp_path / "results")) == ["made_up", "other"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "start"), [("pdf", b"%PDF"), ("svg", b"<?xml"), ("png", b"\x89P")]
+)
+def test_a_format_of_choice_and_the_same_bytes_each_time(kind, start, store, command, tmp_path):
+    store(linear())
+    names = [f"{figure}.{kind}" for figure in ("fig1", "fig5")]
+    written = []
+    for out in ("a", "b"):
+        assert command("--format", kind, "--out", str(tmp_path / out))[0] == 0
+        folder = tmp_path / out / "made_up"
+        assert sorted(path.name for path in folder.iterdir()) == names
+        written.append([(folder / name).read_bytes() for name in names])
+    assert written[0] == written[1]
+    assert all(data.startswith(start) for data in written[0])
+    if kind == "pdf":
+        assert all(b"/CIDFontType2" in data and b"/Type3" not in data for data in written[0])
+
+
+def test_only_the_studies_named_are_drawn(store, command):
+    for study in ("one", "two", "three"):
+        store(linear(), study=study)
+    code, out, _ = command("--study", "one", "--study", "three", "one")
+    assert code == 0
+    assert [line.split("/")[-2] for line in out if line.endswith(".png")] == [
+        "one", "one", "three", "three",
+    ]  # fmt: skip
+
+
+def test_an_unknown_study(store, command):
+    store(linear())
+    code, out, err = command("--study", "mad_up")
+    assert (code, out) == (2, [])
+    assert "--study mad_up: no study of that name" in err
+    assert "Did you mean 'made_up'?" in err
+    assert "; there: made_up" in command("--study", "zzz")[2]
+
+
+def test_no_folder_of_results(command, tmp_path):
+    code, _, err = command()
+    assert code == 2
+    assert err.endswith("results: no such folder; python -m study.run makes it\n")
+    (tmp_path / "results").write_text("")
+    assert "results: not a folder" in command()[2]
+
+
+def test_no_records(store, command, tmp_path):
+    (tmp_path / "results" / "figures").mkdir(parents=True)
+    code, _, err = command()
+    assert code == 2
+    assert "no records in it yet" in err
+    store([])
+    code, _, err = command()
+    assert code == 2
+    assert "the parts in it hold no records" in err
+
+
+def test_an_empty_study_beside_another(store, command):
+    store([], study="empty")
+    store(linear())
+    code, out, _ = command()
+    assert code == 0
+    assert "empty/fig5: nothing to draw: no linear imbalance in this study" in out
+
+
+@pytest.mark.parametrize("content", [b"", b"PAR1 half a part", b"\0" * 2000])
+def test_a_part_that_is_damaged(content, store, command):
+    part = store(linear()) / "records" / "0.parquet"
+    part.write_bytes(content)
+    code, out, err = command()
+    assert (code, out) == (2, [])
+    assert err.startswith(f"{part}: not a readable part of records")
+    assert err.count("\n") == 1
+
+
+def test_a_part_of_other_columns(store, command):
+    folder = store(linear())
+    stranger = pa.table({"a": [1]}).replace_schema_metadata(SCHEMA.metadata)
+    pq.write_table(stranger, folder / "records" / "9.parquet")
+    code, _, err = command()
+    assert code == 2
+    path = folder / "records" / "9.parquet"
+    assert err.startswith(f"{path}: its columns are not those of schema version")
+    assert err.count("\n") == 1
+
+
+def test_a_place_that_cannot_be_written(store, command, tmp_path):
+    store(linear())
+    (tmp_path / "taken").write_text("")
+    code, _, err = command("--out", str(tmp_path / "taken"))
+    assert code == 2
+    assert f"{tmp_path / 'taken' / 'made_up' / 'fig1.png'}: cannot be written" in err
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"iterations": 500}, "different iterations (500, 1500)"),
+        ({"model": "allcnn"}, "different model (allcnn, lenet5)"),
+        ({"base_rate": 0.05}, "different base_rate (0.01, 0.05)"),
+    ],
+)
+def test_protocols_are_not_averaged(changes, said, store, command):
+    store(linear((10.0,)) + linear((100.0,), **changes))
+    code, out, err = command()
+    assert (code, out) == (2, [])
+    assert f"made_up: records with {said} in one study" in err
+
+
+def test_a_wrong_format_is_one_line(capsys):
+    with pytest.raises(SystemExit) as end:
+        main(["--format", "gif"])
+    assert end.value.code == 2
+    assert "invalid choice: 'gif'" in capsys.readouterr().err
+
+
+def test_as_typed_without_a_display(store, tmp_path):
+    store(linear((10.0,), replicates=1))
+    words = [sys.executable, "-W", "error", "-m", "analysis.figures", "--results"]
+    done = subprocess.run(
+        [*words, tmp_path / "results"], cwd=ROOT, capture_output=True, text=True, check=False,
+        env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)},
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "results" / "figures" / "made_up" / "fig5.png").exists()
