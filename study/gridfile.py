@@ -27,6 +27,9 @@ SECTIONS: tuple[tuple[tuple[str, ...], str, Mapping[str, type[Section]]], ...] =
 )
 """Where a key of a section chooses its schema: the section, the key, the schemas."""
 
+LARGEST = 1_000_000
+"""Characters of a file that may be a grid."""
+
 S = TypeVar("S", bound=Section)
 
 
@@ -217,7 +220,8 @@ def _set(raw: dict[str, Any], change: str) -> None:
 def _load(path: Path) -> dict[str, Any]:
     """The file's top-level section."""
     try:
-        text = path.read_text(encoding="utf-8")
+        with path.open(encoding="utf-8") as file:
+            text = file.read(LARGEST + 1)
     except FileNotFoundError:
         folder = path.parent
         names = [str(p) for p in folder.glob("*.yaml")] if folder.is_dir() else []
@@ -228,6 +232,8 @@ def _load(path: Path) -> dict[str, Any]:
         raise UserError(f"{path}: not a text file in UTF-8") from None
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from None
+    if len(text) > LARGEST:
+        raise UserError(f"{path}: longer than {LARGEST:,} characters; needed: a grid file")
     raw = strictyaml.parse(text, str(path))
     if not isinstance(raw, dict):
         found = "nothing" if raw is None else shown(raw)

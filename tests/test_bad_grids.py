@@ -78,6 +78,10 @@ def test_bytes_that_are_no_text_are_named(content, refused, tmp_path):
     assert f"{path}: not a text file in UTF-8" in refused(path)
 
 
+def test_a_file_without_end_is_not_read_to_its_end(refused):
+    assert "/dev/zero: longer than 1,000,000 characters" in refused("/dev/zero")
+
+
 def test_a_control_character_is_told_in_one_line(refused, tmp_path):
     path = tmp_path / "control.yaml"
     path.write_bytes(b"name: a\x00b")

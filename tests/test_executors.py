@@ -5,12 +5,13 @@ import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import pytest
 
 from study.schema import VOLATILE
 from study.store import Store
-from tests.conftest import ROOT
+from tests.conftest import ROOT, tiny_grid
 
 CHANGES = {"replicates": 2, "imbalance": {"rho": [5, 10]}, "methods": "all"}
 JOBS, RECORDS = 4, 4 * 8
@@ -116,3 +117,32 @@ def test_jobs_that_raise_in_a_worker_are_tried_again_and_reported(grid_file, tmp
     finish(start(path, tmp_path / "results", "--workers", "1"))
     assert len(store.records()) == 16
     assert not list(store.folder.glob("failures/*.txt"))
+
+
+def test_when_tune_itself_gives_up_the_rest_is_put_to_it_again(monkeypatch):
+    from study.execute import Place, ray
+    from study.plan import plan
+
+    jobs = plan(tiny_grid(replicates=4))
+    told, calls = [], []
+
+    class Told:
+        def done(self, job):
+            told.append(("done", job.id))
+
+        def failed(self, job, traceback):
+            told.append(("failed", job.id, traceback.splitlines()[-1]))
+
+    def gives_up(left, work, place, writer, relay):
+        """Does one job a call, the third call on none."""
+        calls.append(len(left))
+        relay.jobs = left
+        if len(calls) < 3:
+            relay.on_trial_complete(0, [], SimpleNamespace(config={"job": 0}))
+        raise RuntimeError("node low on memory")
+
+    monkeypatch.setattr(ray, "_fit", gives_up)
+    ray._finish(jobs, None, Told(), Place("cpu"), None)
+    assert calls == [4, 3, 2, 2]
+    assert told[:2] == [("done", jobs[0].id), ("done", jobs[1].id)]
+    assert told[2:] == [("failed", job.id, "RuntimeError: node low on memory") for job in jobs[2:]]

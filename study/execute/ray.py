@@ -8,6 +8,7 @@ results, checkpoints and restore are not used; to resume is to run the command a
 import os
 import socket
 import tempfile
+import traceback
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -58,22 +59,29 @@ class Trial(tune.Trainable):
 
 
 class Relay(tune.Callback):
-    """Tells the watch what becomes of each trial."""
+    """Tells the watch what becomes of each trial, and keeps the ids of the jobs that are over."""
 
-    def __init__(self, jobs: Sequence[Job], watch: Watch):
-        self._jobs, self._watch = jobs, watch
+    def __init__(self, watch: Watch):
+        self.jobs: Sequence[Job] = ()
+        self.over: set[str] = set()
+        self._watch = watch
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing: Tune pickles its callbacks for a restore that is not used."""
         return {}
 
     def on_trial_complete(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
-        self._watch.done(self._jobs[trial.config["job"]])
+        self._watch.done(self._ended(trial))
 
     def on_trial_error(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
         file = trial.error_file
         text = Path(file).read_text() if file and Path(file).exists() else "the worker process died"
-        self._watch.failed(self._jobs[trial.config["job"]], text)
+        self._watch.failed(self._ended(trial), text)
+
+    def _ended(self, trial: Any) -> Job:
+        job = self.jobs[trial.config["job"]]
+        self.over.add(job.id)
+        return job
 
 
 def execute(jobs: Sequence[Job], work: Work, watch: Watch, place: Place) -> None:
@@ -85,7 +93,7 @@ def execute(jobs: Sequence[Job], work: Work, watch: Watch, place: Place) -> None
         writer = ray.remote(Store).options(num_cpus=0, scheduling_strategy=here)
         writer = writer.remote(work.store.folder)
         for begin in range(0, len(jobs), CHUNK):
-            _fit(jobs[begin : begin + CHUNK], work, watch, place, writer)
+            _finish(jobs[begin : begin + CHUNK], work, watch, place, writer)
     finally:
         ray.shutdown()
 
@@ -125,8 +133,33 @@ def _device(name: str) -> str:
     return ("cuda" if gpus else "cpu") if name == "auto" else name
 
 
-def _fit(jobs: Sequence[Job], work: Work, watch: Watch, place: Place, writer: Any) -> None:
-    """One Tune run over a chunk of jobs."""
+def _finish(jobs: Sequence[Job], work: Work, watch: Watch, place: Place, writer: Any) -> None:
+    """Fit until every job is done or has failed.
+
+    Tune itself gives up where a worker dies in certain ways (killed for memory, for one): what it
+    leaves is put to it again, until it gives up several times with nothing done in between.
+    """
+    relay = Relay(watch)
+    attempt = 1
+    while left := [job for job in jobs if job.id not in relay.over]:
+        reason = "Ray Tune ended without this job"
+        try:
+            _fit(left, work, place, writer, relay)
+        except Exception:
+            reason = traceback.format_exc()
+        if any(job.id in relay.over for job in left):
+            attempt = 1
+        elif attempt < ATTEMPTS:
+            attempt += 1
+        else:
+            for job in left:
+                watch.failed(job, reason)
+            return
+
+
+def _fit(jobs: Sequence[Job], work: Work, place: Place, writer: Any, relay: "Relay") -> None:
+    """One Tune run over these jobs."""
+    relay.jobs = jobs
     gpus = ray.cluster_resources().get("GPU", 0) if place.device == "cuda" else 0
     share = min(1.0, gpus / place.workers) if place.workers else float(bool(gpus))
     trainable = tune.with_resources(
@@ -145,6 +178,6 @@ def _fit(jobs: Sequence[Job], work: Work, watch: Watch, place: Place, writer: An
                 storage_path=scratch,
                 verbose=0,
                 failure_config=tune.FailureConfig(max_failures=ATTEMPTS - 1),
-                callbacks=[Relay(jobs, watch)],
+                callbacks=[relay],
             ),
         ).fit()
