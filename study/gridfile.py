@@ -130,9 +130,9 @@ def _contradictions(grid: Grid) -> Iterable[Problem]:
         yield Problem("model", shown(grid.model), _one_of(grid.model, NETS))
         return
     try:
-        _ = NETS[grid.model](grid.form).parameters
+        NETS[grid.model](grid.form)
     except ValueError as error:
-        yield Problem("model", shown(grid.model), f"{error}; allowed: larger images")
+        yield Problem("model", shown(grid.model), f"it does not fit the data set: {error}")
 
 
 def _choose(

@@ -16,7 +16,8 @@ from study.engine.rates import Inverse
 from study.engine.recipe import Recipe
 from study.engine.train import fit
 from study.form import Form
-from study.nets import NETS
+from study.nets import NETS, Net
+from study.nets.layers import Conv, Flatten, Linear, ReLU
 from tests.conftest import TINY, tiny_grid
 
 MNIST = Form(28, 28, 1, 10)
@@ -239,3 +240,17 @@ def test_a_process_is_set_for_training():
 def test_the_recipe_of_the_tests_is_read_as_written():
     assert isinstance(recipe(), Recipe)
     assert recipe().rate.at(0) == TINY["recipe"]["rate"]["base"]
+
+
+@pytest.mark.parametrize(
+    ("layers", "head", "words"),
+    [
+        ((Flatten(), Linear(9)), 1, "leaves \\(9,\\), not a number a class"),
+        ((Conv(4, kernel=29), Flatten(), Linear(10)), 2, "nothing is left of 28 x 28 images"),
+        ((Flatten(), Linear(10), ReLU()), 2, "head 2 is no layer that learns"),
+        ((Conv(4, kernel=5), Flatten(), Linear(10)), 0, "head 0 is no layer that learns"),
+    ],
+)
+def test_a_net_that_does_not_fit_is_refused_in_words(layers, head, words):
+    with pytest.raises(ValueError, match=words):
+        Net(MNIST, layers, head)

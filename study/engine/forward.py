@@ -21,10 +21,11 @@ def outputs(
     stop: int | None = None,
 ) -> Tensor:
     """(K, n, features): what leaves the layers `start` to `stop` for these n positions."""
-    k = next(len(weight) for layer in weights for weight in layer)
-    parts = []
-    device = next(weight.device for layer in weights for weight in layer)
-    for some in torch.from_numpy(positions).to(device).split(BATCH):
-        x, _ = inputs.batch(some.expand(k, -1))
-        parts.append(net.forward(x, weights, start, stop))
-    return torch.cat(parts, dim=1)
+    first = next(weight for layer in weights for weight in layer)
+    (features,) = net.shapes[stop if stop is not None else -1]
+    left = first.new_empty(len(first), len(positions), features)
+    places = torch.from_numpy(positions).to(first.device)
+    for some, part in zip(places.split(BATCH), left.split(BATCH, dim=1), strict=True):
+        x, _ = inputs.batch(some.expand(len(first), -1))
+        part.copy_(net.forward(x, weights, start, stop))
+    return left

@@ -18,11 +18,20 @@ Weights = list[tuple[Tensor, ...]]
 
 @dataclass(frozen=True)
 class Net:
-    """An architecture for images of one form. Its layers from `head` on learn in a second phase."""
+    """An architecture for images of one form. Its layers from `head` on learn in a second phase.
+
+    Raises ValueError where the layers do not fit the images, one another or the classes.
+    """
 
     form: Form
     layers: tuple[Layer, ...]
     head: int
+
+    def __post_init__(self) -> None:
+        if self.shapes[-1] != (self.form.classes,):
+            raise ValueError(f"the last layer leaves {self.shapes[-1]}, not a number a class")
+        if not any(self.parameters[self.head :]) or len(self.shapes[self.head]) != 1:
+            raise ValueError(f"head {self.head} is no layer that learns from features")
 
     @cached_property
     def shapes(self) -> list[Shape]:
