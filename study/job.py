@@ -48,7 +48,8 @@ def run_job(job: Job, grid: Grid, dataset: Dataset, device: str, code: str) -> R
         shared | _judge(row, fitted[row.training.id], labels, test_labels, roles, grid)
         for row in job.rows
     ]
-    predictions = {t.id: fitted[t.id].test.astype(np.float16) for t in job.predictions}
+    with np.errstate(over="ignore"):  # what float16 cannot hold is kept as infinite
+        predictions = {t.id: fitted[t.id].test.astype(np.float16) for t in job.predictions}
     if predictions:
         predictions["labels"] = test_labels
     return Results(job.id, records, predictions)
