@@ -22,8 +22,8 @@ DRAWERS: dict[str, Callable[[pd.DataFrame], Drawing]] = {
 
 COLUMNS = (
     "case_id", "dataset", "model", "imbalance", "rho", "mu", "n_minority", "minority",
-    "class_counts", "replicate", "seed", "method", "iterations", "batch", "base_rate", "run",
-    "status", "auc", "accuracy",
+    "class_counts", "replicate", "subset", "seed", "method", "iterations", "batch", "base_rate",
+    "run", "status", "auc", "accuracy",
 )  # fmt: skip
 
 

@@ -16,6 +16,9 @@ TYPES = {pa.string(): pd.StringDtype(), pa.int32(): pd.Int32Dtype(), pa.int64():
 PROTOCOL = ("dataset", "model", "iterations", "batch", "base_rate", "run", "seed")
 """Columns with one value in a study: a mean over several would mix different experiments."""
 
+PLACE = ("imbalance", "rho", "mu", "replicate", "subset", "method", *PROTOCOL)
+"""Columns that name one record of a study."""
+
 
 def load(folders: Path | Sequence[Path], columns: Sequence[str] | None = None) -> pd.DataFrame:
     """The records below a folder, or below several: a row each, typed as the schema says.
@@ -53,7 +56,18 @@ def studies(results: Path, names: Sequence[str] = ()) -> dict[str, Path]:
 
 
 def check_protocol(name: str, data: pd.DataFrame) -> None:
-    """Refuse records of several protocols: a figure would average across them."""
+    """Refuse records of several protocols: a figure would average across them.
+
+    Two of one replicate and method differ in something no column shows, such as the momentum.
+    """
+    twice = data[data.duplicated(list(PLACE))]
+    if len(twice):
+        row = twice.iloc[0]
+        raise UserError(
+            f"{name}: several records of {row['imbalance']} rho {row['rho']} mu {row['mu']}, "
+            f"replicate {row['replicate']}, {row['method']}: its folder holds more than one "
+            f"protocol; a figure does not average across them"
+        )
     for column in PROTOCOL:
         values = sorted(data[column].dropna().unique())
         if len(values) > 1:

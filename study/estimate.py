@@ -67,12 +67,15 @@ def measure(grid: Grid, device: str) -> Pace:
 
 
 def estimate(jobs: Sequence[Job], grid: Grid, pace: Pace, workers: int) -> float:
-    """Seconds that the jobs take on so many workers, start-up apart."""
+    """Seconds that the jobs take on so many workers, start-up apart.
+
+    Evaluation is counted where the grid says on how many images; the rest shows only in the data.
+    """
     total, steps = count(jobs), grid.recipe.iterations
     n_max = grid.dataset.train_per_class
-    evaluated = 0
+    evaluated = total.full * (grid.dataset.test_per_class or 0) * grid.form.classes
     if n_max is not None:
         pool = [n_max] * grid.form.classes
-        evaluated = sum(sum(job.case.roles(pool).counts) * len(job.full) for job in jobs)
+        evaluated += sum(sum(job.case.roles(pool).counts) * len(job.full) for job in jobs)
     work = total.full * steps * pace.step + total.second * steps * pace.second_step
     return (work + evaluated * pace.image) / workers

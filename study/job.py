@@ -16,11 +16,11 @@ from study.data import Dataset
 from study.engine import machine
 from study.engine.forward import outputs
 from study.engine.inputs import Features, Images, IndexStream
-from study.engine.train import fit
+from study.engine.train import finite, fit
 from study.grid import Grid
 from study.identity import canonical
 from study.imbalance import Roles
-from study.metrics import DECISIONS, cross_entropy, score
+from study.metrics import DECISIONS, DIVERGED, cross_entropy, score
 from study.nets import NETS, Net, Weights
 from study.plan import Job, Row, Training
 from study.results import Record, Results
@@ -29,10 +29,13 @@ from study.sampling import SAMPLINGS
 
 @dataclass(frozen=True)
 class Fitted:
-    """A network's logits on the test set and on its case's own images, and what it cost."""
+    """A network's logits on the test set and on its case's own images, whether its weights are
+    finite, and what it cost.
+    """
 
     test: np.ndarray
     train: np.ndarray
+    finite: bool
     seconds: float
 
 
@@ -48,10 +51,9 @@ def run_job(job: Job, grid: Grid, dataset: Dataset, device: str, code: str) -> R
         shared | _judge(row, fitted[row.training.id], labels, test_labels, roles, grid)
         for row in job.rows
     ]
+    predictions = {"labels": test_labels} if job.predictions else {}
     with np.errstate(over="ignore"):  # what float16 cannot hold is kept as infinite
-        predictions = {t.id: fitted[t.id].test.astype(np.float16) for t in job.predictions}
-    if predictions:
-        predictions["labels"] = test_labels
+        predictions |= {t.id: fitted[t.id].test.astype(np.float16) for t in job.predictions}
     return Results(job.id, records, predictions)
 
 
@@ -83,7 +85,8 @@ def _fit_all(
         body, head = weights[: net.head], weights[net.head :]
         features = outputs(net, body, pool, members, stop=net.head)
         test_features = outputs(net, body, test, np.arange(len(dataset.test)), stop=net.head)
-        fitted[first.id] = _finish(net, head, test_features, features, begin)
+        alive = finite(weights)
+        fitted[first.id] = _finish(net, head, test_features, features, alive, begin)
         for second in (t for t in job.second if t.parent == first):
             begin = perf_counter()
             tuned = [tuple(w.clone() for w in layer) for layer in head]
@@ -91,15 +94,18 @@ def _fit_all(
             orders = [order(second, np.arange(len(members)))]
             factor = recipe.second_phase_rate
             fit(net, tuned, frozen, orders, recipe, second.loss, net.head, factor)
-            fitted[second.id] = _finish(net, tuned, test_features, features, begin)
+            alive = finite(body) and finite(tuned)
+            fitted[second.id] = _finish(net, tuned, test_features, features, alive, begin)
     return fitted
 
 
-def _finish(net: Net, head: Weights, test: Tensor, train: Tensor, begin: float) -> Fitted:
+def _finish(
+    net: Net, head: Weights, test: Tensor, train: Tensor, alive: bool, begin: float
+) -> Fitted:
     """The head's logits on features of the test and of the case's images."""
     logits = (net.forward(features, head, net.head) for features in (test, train))
     of_test, of_train = (each.squeeze(0).cpu().numpy() for each in logits)
-    return Fitted(of_test, of_train, perf_counter() - begin)
+    return Fitted(of_test, of_train, alive, perf_counter() - begin)
 
 
 def _judge(
@@ -107,8 +113,10 @@ def _judge(
 ) -> Record:
     """A method's verdict on one network. The prior is that of the case's set, before sampling."""
     counts = np.array(roles.counts)
-    scores = score(network.test, test_labels, counts, row.method.decision)
-    alive = scores.status != "diverged" and bool(np.isfinite(network.train).all())
+    scores = DIVERGED
+    if network.finite:
+        scores = score(network.test, test_labels, counts, row.method.decision)
+    alive = scores is not DIVERGED and bool(np.isfinite(network.train).all())
     chosen = DECISIONS[row.method.decision](network.train, counts)
     return {
         "record_id": row.id,

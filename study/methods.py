@@ -10,7 +10,7 @@ class Method:
     sampling: the set a network is trained on (study/sampling.py).
     loss: what it minimises (study/engine/losses.py).
     second_phase: the sampling on which its last layers are then tuned, or None.
-    decision: how its outputs become a class (study/engine/evaluation.py).
+    decision: how its outputs become a class (study/metrics.py).
     """
 
     id: str

@@ -95,12 +95,18 @@ def confusion(labels: np.ndarray, chosen: np.ndarray, classes: int) -> np.ndarra
 
 
 def coin_error(sizes: np.ndarray) -> float:
-    """The standard error of the AUC of random outputs, for the class where it is largest."""
+    """The standard error of the mean AUC of random outputs on a test set with these classes.
+
+    Mann and Whitney's for each class; outputs that sum to one, and classes that shut one another
+    out, correlate two classes' AUCs by 1 / (C - 1)^2, so the mean of C equal ones has the error of
+    C - 1 independent ones (and of two classes there is but one AUC).
+    """
     inside = sizes[(sizes > 0) & (sizes < sizes.sum())].astype(np.float64)
     if not len(inside):
         return 0.0
     outside = sizes.sum() - inside
-    return float(np.sqrt((sizes.sum() + 1) / (12 * inside * outside)).max())
+    variances = (sizes.sum() + 1) / (12 * inside * outside)
+    return float(np.sqrt(variances.mean() / (len(inside) - 1)))
 
 
 def cross_entropy(logits: np.ndarray, labels: np.ndarray) -> float:

@@ -116,7 +116,8 @@ def count(jobs: Sequence[Job]) -> Count:
 
 def _row(case: Case, method: Method, model: str, recipe: dict[str, object]) -> Row:
     fields = {"case": case.id, "model": model, "recipe": recipe, "loss": method.loss, "run": 0}
-    first = {**fields, "sampling": method.sampling, "parent": None}
+    alone = {key: value for key, value in recipe.items() if key != "second_phase_rate"}
+    first = {**fields, "recipe": alone, "sampling": method.sampling, "parent": None}
     training = Training(digest(first), method.sampling, method.loss, 0)
     if method.second_phase is not None:
         then = {**fields, "sampling": method.second_phase, "parent": training.id}

@@ -12,7 +12,7 @@ Record = dict[str, Any]
 @dataclass(frozen=True)
 class Results:
     """What a finished job leaves: a record for each row; where the grid keeps them, the test
-    logits of each training, and under `labels` the labels they belong to.
+    logits of each training and, before them, the `labels` they belong to.
     """
 
     job: str

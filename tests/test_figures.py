@@ -510,3 +510,16 @@ def test_as_typed_without_a_display(store, tmp_path):
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
     assert (tmp_path / "results" / "figures" / "made_up" / "fig5.png").exists()
+
+
+def test_protocols_that_no_column_shows_are_not_averaged(store, command):
+    """The same cell, replicate and method twice, under other ids."""
+    folder = store(linear())
+    path = next((folder / "records").glob("*.parquet"))
+    table = pq.read_table(path)
+    other = pa.array([f"{id}-other" for id in table["record_id"].to_pylist()])
+    twin = table.set_column(0, table.schema.field(0), other)
+    pq.write_table(twin, folder / "records" / "twin.parquet")
+    code, _, err = command()
+    assert code == 2
+    assert "its folder holds more than one protocol" in err

@@ -177,9 +177,10 @@ def test_outputs_worse_than_a_coin_are_at_chance():
 
 
 def test_the_coins_error_is_what_random_outputs_scatter_by():
-    sizes = np.array([5, 40, 55])
-    labels = np.repeat([0, 1, 2], sizes)
     rng = np.random.default_rng(0)
-    areas = [auc_per_class(rng.random((100, 3)), labels)[0] for _ in range(3000)]
-    assert coin_error(sizes) == pytest.approx(np.std(areas), rel=0.06)
+    for sizes in ([50, 50], [10, 10, 10], [30] * 10, [20, 40, 60]):
+        labels = np.repeat(np.arange(len(sizes)), sizes)
+        outputs = np.log(rng.dirichlet([1] * len(sizes), size=(2000, len(labels))))
+        areas = [np.mean(auc_per_class(each, labels)) for each in outputs]
+        assert coin_error(np.array(sizes)) == pytest.approx(np.std(areas), rel=0.15), sizes
     assert coin_error(np.array([100, 0])) == 0

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
 
 from study.engine.inputs import IndexStream, Inputs, lockstep
 from study.engine.losses import LOSSES
@@ -49,13 +48,13 @@ def fit(
             with torch.no_grad():
                 for w, v, g, factor in zip(learned, velocities, gradients, factors, strict=True):
                     update(w, v, g, rate * factor, recipe.momentum, recipe.weight_decay)
-        if not _alive(learned):
+        if not finite(weights):
             break
     for weight in learned:
         weight.requires_grad_(False)
 
 
-def _alive(weights: Sequence[Tensor]) -> bool:
+def finite(weights: Weights) -> bool:
     """Whether any of the K networks is finite throughout."""
-    finite = [weight.flatten(1).isfinite().all(1) for weight in weights]
-    return bool(torch.stack(finite).all(0).any())
+    flat = (weight.flatten(1).isfinite().all(1) for layer in weights for weight in layer)
+    return bool(torch.stack(list(flat)).all(0).any())
