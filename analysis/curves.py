@@ -51,7 +51,11 @@ MEASURES = {"auc": "Multi-class ROC AUC (%)", "accuracy": "Accuracy (%)"}
 
 @dataclass(frozen=True)
 class Curves:
-    """One figure: a measure against x; `choose` picks, of the values of `panel`, those drawn."""
+    """One figure: a measure against x; `choose` picks, of the values of `panel`, those drawn.
+
+    `shared`: the panels have one y axis. Where they stand for ratios, what is small in the first
+    would be lost below what is large in the last.
+    """
 
     kind: str
     measure: str
@@ -59,11 +63,12 @@ class Curves:
     panel: Axis | None = None
     choose: Callable[[Sequence[float]], list[float]] = spread
     methods: tuple[str, ...] = TRAINED
+    shared: bool = True
 
 
 FIGURES: dict[str, Curves] = {
     "fig3": Curves("step", "auc", RHO, MU, paper_mus),
-    "fig4": Curves("step", "auc", N_MINORITY, RHO),
+    "fig4": Curves("step", "auc", N_MINORITY, RHO, shared=False),
     "fig5": Curves("linear", "auc", RHO),
     "fig6": Curves("step", "accuracy", RHO, MU, paper_mus, tuple(METHODS)),
 }
@@ -87,6 +92,7 @@ def draw(spec: Curves, data: pd.DataFrame) -> Drawing:
             panels=[f"{spec.panel.symbol} = {v:g}" if spec.panel else "" for v in values],
             legend=legend,
             columns=columns,
+            shared=spec.shared,
         )
         figure, panels = page.lay()
         xs = sorted(records["x"].unique())
@@ -96,7 +102,8 @@ def draw(spec: Curves, data: pd.DataFrame) -> Drawing:
                 line(axes, id, xs, own, aside(spec.x, xs, i - (len(ids) - 1) / 2))
             scale_x(axes, spec.x, xs, page.panel_width)
         panels[0].set_ylabel(MEASURES[spec.measure])
-        panels[0].set_ylim(limits(cells))
+        for value, axes in zip(values, panels, strict=True):
+            axes.set_ylim(limits(cells if spec.shared else cells[cells["panel"] == value]))
     return figure
 
 
@@ -199,6 +206,8 @@ def span(counts: pd.Series) -> str:
 def caption(spec: Curves, records: pd.DataFrame, cells: pd.DataFrame) -> str:
     """What the bands are, and what is missing or left out."""
     said = []
+    if not spec.shared and records["panel"].nunique() > 1:
+        said.append("Each panel has a y axis of its own.")
     band = "Band" if records["x"].nunique() > 1 else "Bar"
     if (cells["n"] > 1).any():
         said.append(

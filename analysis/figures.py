@@ -11,7 +11,7 @@ import pandas as pd
 from analysis import curves, distributions
 from analysis.load import check_protocol, load, studies
 from analysis.page import UNDATED, Blank, Drawing, save
-from study.command import Parser
+from study.command import Parser, guarded, place
 from study.errors import UserError
 
 DRAWERS: dict[str, Callable[[pd.DataFrame], Drawing]] = {
@@ -28,14 +28,14 @@ COLUMNS = (
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; returns its exit code: 0 done, 2 wrong use."""
+    """Run the command; returns its exit code: 0 done, 2 wrong use, 130 stopped."""
     options = parser().parse_args(arguments)
-    try:
+
+    def body() -> int:
         draw(options.results, options.study, options.out, options.format)
-    except UserError as error:
-        print(error, file=sys.stderr)
-        return 2
-    return 0
+        return 0
+
+    return guarded(body, "stopped; the figures named above are whole")
 
 
 def draw(results: Path, names: Sequence[str], out: Path | None, kind: str) -> None:
@@ -58,10 +58,10 @@ def draw(results: Path, names: Sequence[str], out: Path | None, kind: str) -> No
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    p = Parser(prog="python -m analysis.figures", description="Draw figures from stored records.")
+    p = Parser("python -m analysis.figures", "Draw figures from stored records.")
     p.add_argument(
         "--results",
-        type=Path,
+        type=place,
         default=Path("results"),
         metavar="DIR",
         help="the folder whose folders are the studies (default: results)",
@@ -75,7 +75,7 @@ def parser() -> argparse.ArgumentParser:
         help="studies to draw (default: every one that has records)",
     )
     p.add_argument(
-        "--out", type=Path, metavar="DIR", help="where to write (default: figures below --results)"
+        "--out", type=place, metavar="DIR", help="where to write (default: figures below --results)"
     )
     p.add_argument("--format", choices=tuple(UNDATED), default="png")
     return p

@@ -7,7 +7,7 @@ import pandas as pd
 import pyarrow as pa
 
 from study.errors import UserError, nearest
-from study.parts import read_parts
+from study.parts import find_parts, read_parts
 from study.schema import SCHEMA
 
 TYPES = {pa.string(): pd.StringDtype(), pa.int32(): pd.Int32Dtype(), pa.int64(): pd.Int64Dtype()}
@@ -40,7 +40,7 @@ def studies(results: Path, names: Sequence[str] = ()) -> dict[str, Path]:
     found = {
         folder.name: folder
         for folder in sorted(results.iterdir())
-        if folder.is_dir() and next(folder.rglob("*.parquet"), None)
+        if folder.is_dir() and find_parts(folder)
     }
     if not found:
         raise UserError(

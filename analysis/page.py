@@ -43,22 +43,31 @@ Drawing = Figure | Blank
 
 @dataclass(frozen=True)
 class Page:
-    """What stands around the panels. `columns` of the legend are filled one after the other."""
+    """What stands around the panels.
+
+    `columns` of the legend are filled one after the other; `shared`: the panels have one y axis.
+    """
 
     title: str
     caption: str
     panels: Sequence[str]
     legend: Sequence[Artist] = ()
     columns: int = 1
+    shared: bool = True
+
+    @property
+    def gap(self) -> float:
+        """Inches between panels; with a y axis of their own they need room for its labels."""
+        return GAP if self.shared else 2.2 * GAP
 
     @property
     def panel_width(self) -> float:
         """Inches of one panel's axes."""
         n = len(self.panels)
-        return (WIDTH[n] - LEFT - RIGHT - GAP * (n - 1)) / n
+        return (WIDTH[n] - LEFT - RIGHT - self.gap * (n - 1)) / n
 
     def lay(self) -> tuple[Figure, list[Axes]]:
-        """The figure, and its panels still empty, with their y axis in common."""
+        """The figure, and its panels still empty, their y axis in common where it is shared."""
         width = WIDTH[len(self.panels)]
         room = width - LEFT - RIGHT
         title = textwrap.wrap(self.title, int(room * CHARACTERS["title"]))
@@ -74,12 +83,12 @@ class Page:
         FigureCanvasAgg(figure)
         axes: list[Axes] = []
         for i, label in enumerate(self.panels):
-            x = LEFT + i * (self.panel_width + GAP)
+            x = LEFT + i * (self.panel_width + self.gap)
             box = (x / width, bottom / height, self.panel_width / width, PANEL / height)
-            axes.append(figure.add_axes(box, sharey=axes[0] if axes else None))
+            axes.append(figure.add_axes(box, sharey=axes[0] if axes and self.shared else None))
             letter = f"({LETTERS[i]}) " if len(self.panels) > 1 else ""
             axes[i].set_title(letter + label, loc="left", pad=5)
-            axes[i].tick_params(labelleft=i == 0)
+            axes[i].tick_params(labelleft=i == 0 or not self.shared)
         figure.suptitle("\n".join(title), x=LEFT / width, y=1 - 0.06 / height, ha="left", va="top")
         if self.legend:
             figure.legend(

@@ -1,14 +1,51 @@
-"""The manner of every command: what is wrong is said in a line, and the exit code is 2."""
+"""The manner of every command: what is wrong is one line, and the exit code tells the rest."""
 
 import argparse
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
 from typing import NoReturn
+
+from study.errors import UserError
+
+WRONG_USE, INTERRUPTED = 2, 130
 
 
 class Parser(argparse.ArgumentParser):
-    """Says what is wrong without the whole usage before it."""
+    """Says what is wrong without the whole usage before it; every option is written out."""
+
+    def __init__(self, prog: str, description: str):
+        super().__init__(prog=prog, description=description, allow_abbrev=False)
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message}\nSee {self.prog} --help\n")
+        self.exit(WRONG_USE, f"{self.prog}: {message}\nSee {self.prog} --help\n")
+
+
+def guarded(body: Callable[[], int], stopped: str) -> int:
+    """The exit code of a command's body; a user's mistake, or a file's trouble, is one line."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # a path may hold what the terminal cannot show
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        code = body()
+        sys.stdout.flush()
+    except UserError as error:
+        code, words = WRONG_USE, str(error)
+    except KeyboardInterrupt:
+        code, words = INTERRUPTED, stopped
+    except BrokenPipeError:  # who was reading has heard enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        code, words = (
+            WRONG_USE,
+            f"{error.filename}: {error.strerror}" if error.filename else str(error),
+        )
+    else:
+        return code
+    sys.stderr.write(f"{words}\n")
+    return code
 
 
 def whole_number(text: str) -> int:
@@ -16,3 +53,15 @@ def whole_number(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"found {text!r}; needed: a whole number, 1 or more")
     return int(text)
+
+
+def word(text: str) -> str:
+    """An argument that is not empty."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("found nothing; needed: a value")
+    return text
+
+
+def place(text: str) -> Path:
+    """An argument that is a path."""
+    return Path(word(text))

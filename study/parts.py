@@ -17,7 +17,7 @@ from study.schema import SCHEMA, VERSION
 
 def read_parts(folders: Sequence[Path], columns: list[str] | None = None) -> pa.Table:
     """Every record below these folders, once, in the order of its id."""
-    paths = sorted(path for folder in folders for path in folder.rglob("*.parquet"))
+    paths = [path for folder in folders for path in find_parts(folder)]
     if not paths:
         wanted = pa.schema([SCHEMA.field(c) for c in columns]) if columns else SCHEMA
         return wanted.empty_table()
@@ -26,6 +26,21 @@ def read_parts(folders: Sequence[Path], columns: list[str] | None = None) -> pa.
     first = np.ones(len(ids), bool)
     first[1:] = ids[1:] != ids[:-1]
     return table.filter(pa.array(first))
+
+
+def find_parts(folder: Path) -> list[Path]:
+    """The files that hold records, in the order of their names; a folder that hides them raises."""
+
+    def refuse(error: OSError) -> None:
+        if not isinstance(error, FileNotFoundError):
+            raise error
+
+    return sorted(
+        Path(below, name)
+        for below, _, names in os.walk(folder, onerror=refuse)
+        for name in names
+        if name.endswith(".parquet")
+    )
 
 
 def read_part(path: Path, columns: list[str] | None = None) -> pa.Table:

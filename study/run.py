@@ -1,9 +1,13 @@
 """The command: load a grid, plan, subtract what is done, execute, summarise."""
 
+import signal
+
+if __name__ == "__main__":  # Ctrl-C during the imports ends the process and says nothing
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 import argparse
 import json
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -14,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from study import __version__
-from study.command import Parser, whole_number
+from study.command import Parser, guarded, place, whole_number, word
 from study.data import Dataset
 from study.engine import machine
 from study.errors import DataError, UserError
@@ -26,21 +30,14 @@ from study.plan import Job, plan, remaining
 from study.screen import Screen, plan_fields, show_plan, show_summary, terminal
 from study.store import Store
 
-INTERRUPTED = 130
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code: 0 done, 1 a job failed, 2 wrong use, 130 stopped."""
     options = parser().parse_args(arguments)
-    errors = terminal(stderr=True)
-    try:
-        return run(options)
-    except UserError as error:
-        errors.print(str(error))
-        return 2
-    except KeyboardInterrupt:
-        errors.print("stopped; what was finished is stored, the same command goes on from there")
-        return INTERRUPTED
+    return guarded(
+        lambda: run(options),
+        "stopped; what was finished is stored, the same command goes on from there",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -50,12 +47,12 @@ def run(options: argparse.Namespace) -> int:
     file = read_grid(options.grid, options.set, options.small)
     grid, store = file.grid, Store(options.results / file.folder)
     store.compare(grid)
-    place = choose_place(options)
+    where = choose_place(options)
     whole = select(plan(grid), options.only, options.limit)
     left = remaining(whole, store.records(), store.predictions())
 
     if options.plan:
-        workers = place.workers or machine.cores()
+        workers = where.workers or machine.cores()
         pace = measure(grid, machine.pick_device(options.device)) if left else None
         seconds = estimate(left, grid, pace, workers) if pace else 0.0
         fields = plan_fields(grid.name, str(store.folder), whole, left, seconds, workers)
@@ -71,7 +68,7 @@ def run(options: argparse.Namespace) -> int:
         work = Work(grid, dataset, Store(store.folder.absolute()), code_version())
         execute = executor(options.executor)
         with screen:
-            execute(left, work, screen, place)
+            execute(left, work, screen, where)
     due = [row.id for job in whole for row in job.rows]
     records = store.read()
     show_summary(console, records.filter(pc.is_in(records["record_id"], pa.array(due))))
@@ -161,9 +158,9 @@ def show(fields: dict[str, Any], title: str, as_json: bool) -> None:
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    p = Parser(prog="python -m study.run", description="Run a grid, or what is left of it.")
+    p = Parser("python -m study.run", "Run a grid, or what is left of it.")
     p.add_argument(
-        "grid", type=Path, metavar="GRID", help="a grid file, such as grids/quickstart.yaml"
+        "grid", type=place, metavar="GRID", help="a grid file, such as grids/quickstart.yaml"
     )
     p.add_argument(
         "--set",
@@ -175,27 +172,58 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--small", action="store_true", help="lay the grid's `small` section over it")
     p.add_argument("--plan", action="store_true", help="say what would be done, and do nothing")
     p.add_argument("--json", action="store_true", help="with --plan: as one JSON object")
-    p.add_argument("--results", type=Path, default=Path("results"), metavar="DIR")
+    p.add_argument(
+        "--results",
+        type=place,
+        default=Path("results"),
+        metavar="DIR",
+        help="where records go, a folder a grid (default: results)",
+    )
     p.add_argument(
         "--data",
-        type=Path,
-        default=Path(os.environ.get("STUDY_DATA", "data")),
+        type=place,
+        default=Path(os.environ.get("STUDY_DATA") or "data"),
         metavar="DIR",
         help="where data sets lie or are put (default: STUDY_DATA, else data)",
     )
-    p.add_argument("--executor", choices=tuple(EXECUTORS), default="ray")
-    p.add_argument("--address", help="a running Ray cluster: auto, or ray://host:port")
-    p.add_argument("--workers", type=whole_number, metavar="N", help="jobs at a time")
-    p.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    p.add_argument("--only", metavar="ID", help="the beginning of a case's or record's id")
+    p.add_argument(
+        "--executor",
+        choices=tuple(EXECUTORS),
+        default="ray",
+        help="Ray Tune, or one job after another in this process (default: ray)",
+    )
+    p.add_argument(
+        "--address",
+        type=word,
+        help="a running Ray cluster: auto, HOST:PORT or ray://HOST:PORT (default: RAY_ADDRESS, "
+        "else one made on this machine)",
+    )
+    p.add_argument(
+        "--workers",
+        type=whole_number,
+        metavar="N",
+        help="jobs at a time (default: one a core or a card; of a cluster, all it holds)",
+    )
+    p.add_argument(
+        "--device",
+        choices=("auto", "cpu", "cuda"),
+        default="auto",
+        help="where the nets live (default: auto: CUDA where there is any)",
+    )
+    p.add_argument(
+        "--only", type=word, metavar="ID", help="the beginning of a case's or record's id"
+    )
     p.add_argument("--limit", type=whole_number, metavar="N", help="the first N cases")
     return p
 
 
 def _stop(signum: int, frame: Any) -> NoReturn:
+    """Stop in good order; a second signal ends the process at once."""
+    signal.signal(signum, signal.SIG_DFL)
     raise KeyboardInterrupt
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, _stop)
     signal.signal(signal.SIGTERM, _stop)
     sys.exit(main())

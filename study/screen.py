@@ -68,11 +68,13 @@ class Screen:
 
     def failed(self, job: Job, traceback: str) -> None:
         """One more job has failed for good."""
-        path = self._store.fail(job.id, traceback)
         self._failed += 1
         last = traceback.strip().splitlines()[-1]
-        text = f"failed: case {job.case}: {last}\n  traceback in {path}"
-        self._console.print(text, style="red")
+        try:
+            where = f"traceback in {self._store.fail(job.id, traceback)}"
+        except OSError as error:
+            where = f"its traceback could not be written ({error.strerror})"
+        self._console.print(f"failed: case {job.case}: {last}\n  {where}", style="red")
         self._tell()
 
     def _tell(self) -> None:

@@ -9,9 +9,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
+from study import strictyaml
 from study.errors import UserError
 from study.grid import Grid
-from study.parts import read_parts, whole
+from study.parts import find_parts, read_parts, whole
 from study.results import Results
 from study.schema import SCHEMA
 
@@ -37,6 +38,11 @@ class Store:
         """Refuse a grid whose protocol is not that of the records already here."""
         file = self.folder / GRID
         if not file.exists():
+            if find_parts(self.folder):
+                raise UserError(
+                    f"{self.folder}: holds records, but no {GRID} that says by which protocol; "
+                    f"put it back, or name another folder with --results"
+                )
             return
         stored, asked = _leaves(_read(file)), _leaves(grid.resolved())
         needed = _leaves(grid.identity())
@@ -57,7 +63,8 @@ class Store:
             with whole(file, replace=True) as out:
                 out.write(text.encode())
         except OSError as error:
-            raise UserError(f"{error.filename}: cannot be written ({error.strerror})") from None
+            name = error.filename or self.folder
+            raise UserError(f"{name}: cannot be written ({error.strerror})") from None
 
     def write(self, results: Results) -> None:
         """Add the results of a job; what is already there is left as it is."""
@@ -71,8 +78,8 @@ class Store:
 
     def _save(self, name: str, array: np.ndarray) -> None:
         path = self.folder / PREDICTIONS / f"{name}.npy"
-        if not path.exists():
-            with whole(path) as out:
+        if not _intact(path):
+            with whole(path, replace=True) as out:
                 np.save(out, array, allow_pickle=False)
 
     def read(self, columns: list[str] | None = None) -> pa.Table:
@@ -84,9 +91,9 @@ class Store:
         return set(self.read(["record_id"])["record_id"].to_pylist())
 
     def predictions(self) -> set[str]:
-        """The ids of the trainings whose logits are stored."""
-        folder = self.folder / PREDICTIONS
-        return {path.stem for path in folder.glob("*.npy") if path.stem != "labels"}
+        """The ids of the trainings whose logits are stored, whole and with their labels."""
+        stored = {path.stem for path in (self.folder / PREDICTIONS).glob("*.npy") if _intact(path)}
+        return stored - {"labels"} if "labels" in stored else set()
 
     def fail(self, job: str, traceback: str) -> Path:
         """Keep the traceback of a job that failed."""
@@ -114,9 +121,18 @@ def _leaves(fields: dict[str, Any], above: str = "") -> dict[str, Any]:
 def _read(file: Path) -> dict[str, Any]:
     """The keys of a stored grid."""
     try:
-        fields = yaml.safe_load(file.read_text())
-    except (OSError, ValueError, yaml.YAMLError) as error:
+        fields = strictyaml.parse(file.read_text(), str(file))
+    except (OSError, ValueError) as error:
         raise UserError(f"{file}: not a readable grid ({error})") from None
     if not isinstance(fields, dict):
         raise UserError(f"{file}: not a readable grid")
     return fields
+
+
+def _intact(path: Path) -> bool:
+    """Whether an array is stored there, as long as it says."""
+    try:
+        np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return False
+    return True

@@ -1,6 +1,7 @@
 """The command, typed as people type it, mistakes included."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -198,6 +199,10 @@ def test_a_wrong_use_is_one_line_and_exit_2(run, words, message):
         ["--executor", "rey"],
         ["--device", "tpu"],
         ["--nonsense"],
+        ["--only", ""],
+        ["--address", ""],
+        ["--data", " "],
+        ["--pla"],
     ],
 )
 def test_a_wrong_argument_is_exit_2_and_names_it(run, words, capsys):
@@ -229,9 +234,56 @@ def test_a_folder_that_may_not_be_written_is_one_line(capsys):
 
 def test_results_below_a_file_are_one_line(run, tmp_path):
     (tmp_path / "results").write_text("a file")
-    code, _, err = run()
-    assert code == 2
-    assert "cannot be written" in err
+    for words in ((), ("--plan",)):
+        code, _, err = run(*words)
+        assert code == 2
+        assert err == f"{tmp_path / 'results' / 'tiny'}: Not a directory\n"
+
+
+def test_a_folder_that_may_not_be_read_is_no_empty_store(capsys):
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        grid = folder / "tiny.yaml"
+        grid.write_text(yaml.safe_dump(raw_grid()))
+        words = [str(grid), "--executor", "inprocess", "--results", str(folder / "results")]
+        assert main([*words, "--limit", "1"]) == 0
+        (folder / "results" / "tiny" / "records").chmod(0o700)
+        capsys.readouterr()
+        with without_privileges():
+            assert main([*words, "--plan"]) == 2
+        err = capsys.readouterr().err
+        assert err == f"{folder / 'results' / 'tiny' / 'records'}: Permission denied\n"
+
+
+def test_a_reader_that_goes_away_is_no_traceback(grid_file, tmp_path):
+    command = f"{sys.executable} -m study.run {grid_file()} --plan --json --results {tmp_path}"
+    done = subprocess.run(f"{command} | true", shell=True, cwd=ROOT, capture_output=True, text=True)
+    assert "Traceback" not in done.stderr
+
+
+def test_a_path_that_the_terminal_cannot_show_is_no_traceback(grid_file, tmp_path):
+    words = ["--executor", "inprocess", "--results", str(tmp_path / "é")]
+    done = subprocess.run(
+        [sys.executable, "-m", "study.run", str(grid_file()), *words],
+        cwd=ROOT,
+        capture_output=True,
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+    )
+    assert done.returncode == 0
+    assert b"records in" in done.stdout
+
+
+def test_a_traceback_that_cannot_be_written_is_said(run, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(study.execute.inprocess, "run_job", full)
+    monkeypatch.setattr(Store, "fail", full)
+    code, out, _ = run()
+    assert code == 1
+    assert "its traceback could not be written (No space left on device)" in out
+    assert "2 of 2 jobs are not done" in out
 
 
 def test_inprocess_imports_no_ray(grid_file, tmp_path):

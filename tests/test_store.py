@@ -155,3 +155,28 @@ def test_a_job_is_named_by_what_it_leaves():
     part = Job(job.case, job.rows[:3])
     assert part.id != job.id
     assert part.id == Job(job.case, job.rows[:3]).id
+
+
+@pytest.mark.parametrize("name", ["labels", "logits"])
+def test_predictions_that_were_damaged_are_due_again_and_written_anew(store, work, name):
+    training = work[1][0].records[0]["training_id"]
+    path = store.folder / "predictions" / f"{'labels' if name == 'labels' else training}.npy"
+    before = path.read_bytes()
+    path.write_bytes(before[: len(before) // 2])
+    assert training not in store.predictions()
+    store.write(work[1][0])
+    assert path.read_bytes() == before
+    assert training in store.predictions()
+
+
+def test_records_of_a_protocol_that_is_not_known_are_not_added_to(store, work):
+    (store.folder / "grid.yaml").unlink()
+    with pytest.raises(UserError, match="holds records, but no grid"):
+        store.compare(work[0])
+
+
+@pytest.mark.parametrize("content", ["", "[1, 2]", "a: [", "a: !!x 1", "[" * 5000, "1: 2", "a: &b"])
+def test_a_stored_grid_that_is_none_is_an_error_that_names_it(store, work, content):
+    (store.folder / "grid.yaml").write_text(content)
+    with pytest.raises(UserError, match="tiny"):
+        store.compare(work[0])

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from annotated_types import Ge, Lt
+from annotated_types import Ge, Le, Lt
 from pydantic import SerializeAsAny, Strict
 
 from study.engine.rates import Rate
@@ -18,7 +18,7 @@ class Recipe(Section):
     """
 
     iterations: Whole
-    batch: Whole
+    batch: Annotated[int, Strict(), Ge(1), Le(2**16)]
     rate: SerializeAsAny[Rate]
     momentum: Annotated[float, Strict(), Ge(0), Lt(1)]
     weight_decay: NonNegative

@@ -6,8 +6,10 @@ results, checkpoints and restore are not used; to resume is to run the command a
 """
 
 import os
+import signal
 import socket
 import tempfile
+import threading
 import traceback
 from collections.abc import Sequence
 from dataclasses import replace
@@ -30,6 +32,8 @@ from study.execute import ATTEMPTS, Place, Watch, Work
 from study.job import run_job
 from study.plan import Job
 from study.store import Store
+
+CLUSTER = "needed: auto, HOST:PORT or ray://HOST:PORT of a running cluster"
 
 CHUNK = 1000
 """Trials a `fit`: the driver's memory grows with their number."""
@@ -86,7 +90,10 @@ class Relay(tune.Callback):
 
 def execute(jobs: Sequence[Job], work: Work, watch: Watch, place: Place) -> None:
     """Run the jobs on a cluster: the one at `address`, or one made on this machine."""
+    stop = signal.getsignal(signal.SIGTERM)
     _connect(place)
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, stop)  # Ray puts its own in its place, which aborts
     try:
         place = replace(place, device=_device(place.device))
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
@@ -110,7 +117,7 @@ def _connect(place: Place) -> None:
         ray.init(place.address, **quiet)
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise UserError(
-            f"--address {place.address}: no Ray cluster answers there ({error})"
+            f"--address {place.address}: no Ray cluster answers there ({error}); {CLUSTER}"
         ) from None
 
 
@@ -122,7 +129,9 @@ def _listen(address: str) -> None:
     try:
         socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
     except (OSError, ValueError, OverflowError) as error:
-        raise UserError(f"--address {address}: nothing answers there ({error})") from None
+        raise UserError(
+            f"--address {address}: nothing answers there ({error}); {CLUSTER}"
+        ) from None
 
 
 def _device(name: str) -> str:
