@@ -43,6 +43,7 @@ class Screen:
         self._task: TaskID = self._bar.add_task("jobs", total=self._total, text="starting")
 
     def __enter__(self) -> "Screen":
+        self._console.print(f"{self._total} jobs to do; records go to {self._store.folder}")
         self._bar.start()
         return self
 
