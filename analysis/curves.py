@@ -82,7 +82,7 @@ def draw(spec: Curves, data: pd.DataFrame) -> Drawing:
     cells = points(spec, records)
     if cells.empty:
         return Blank(f"all {len(records)} records of {spec.kind} imbalance diverged")
-    ids = [id for id in spec.methods if id in set(cells["method"])]
+    ids = [id for id in METHODS if id in set(cells["method"])]
     values = sorted(records["panel"].unique())
     legend, columns = keys(ids)
     with theme():
@@ -103,19 +103,38 @@ def draw(spec: Curves, data: pd.DataFrame) -> Drawing:
             scale_x(axes, spec.x, xs, page.panel_width)
         panels[0].set_ylabel(MEASURES[spec.measure])
         for value, axes in zip(values, panels, strict=True):
+            axes.ticklabel_format(axis="y", useOffset=False)
             axes.set_ylim(limits(cells if spec.shared else cells[cells["panel"] == value]))
     return figure
 
 
 def chosen(spec: Curves, data: pd.DataFrame) -> pd.DataFrame:
     """The records a figure is of, with columns `panel`, `x` and `score` (in per cent)."""
-    rows = data[(data["imbalance"] == spec.kind) & data["method"].isin(spec.methods)]
+    rows = data[(data["imbalance"] == spec.kind) & data["method"].isin(drawn(spec, data))]
     rows = rows.assign(
         panel=rows[spec.panel.column].astype(float) if spec.panel else 0.0,
         x=rows[spec.x.column].astype(float),
         score=100 * rows[spec.measure],
     )
     return rows[rows["panel"].isin(spec.choose(sorted(rows["panel"].unique())))]
+
+
+def drawn(spec: Curves, data: pd.DataFrame) -> list[str]:
+    """The methods of the figure; of a network judged by none of them, the first that judges it."""
+    present = [id for id in METHODS if id in set(data["method"])]
+    networks = {network(id) for id in spec.methods if id in present}
+    ids = [id for id in spec.methods if id in present]
+    for id in present:
+        if id not in ids and network(id) not in networks:
+            networks.add(network(id))
+            ids.append(id)
+    return ids
+
+
+def network(id: str) -> tuple[str, str, str | None]:
+    """What tells the network of a method from that of another."""
+    method = METHODS[id]
+    return method.sampling, method.loss, method.second_phase
 
 
 def points(spec: Curves, records: pd.DataFrame) -> pd.DataFrame:
@@ -190,10 +209,10 @@ def scale_x(axes: Axes, x: Axis, xs: Sequence[float], width: float) -> None:
 
 
 def limits(cells: pd.DataFrame) -> tuple[float, float]:
-    """The y axis of all panels: everything is shown, and a span under one point is not blown up."""
-    low = float(cells[["mean", "low"]].min().min())
+    """A y axis that shows everything, and does not blow up a span under 0.2 points."""
     high = float(cells[["mean", "high"]].max().max())
-    pad = 0.04 * max(high - low, 1.0)
+    low = min(float(cells[["mean", "low"]].min().min()), high - 0.2)
+    pad = 0.06 * (high - low)
     return low - pad, min(high + pad, 100 + pad / 2)
 
 

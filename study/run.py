@@ -69,6 +69,8 @@ def run(options: argparse.Namespace) -> int:
         execute = executor(options.executor)
         with screen:
             execute(left, work, screen, where)
+    else:
+        console.print("nothing left to do")
     due = [row.id for job in whole for row in job.rows]
     records = store.read()
     show_summary(console, records.filter(pc.is_in(records["record_id"], pa.array(due))))

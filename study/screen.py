@@ -133,7 +133,7 @@ def show_plan(console: Console, title: str, fields: dict[str, Any]) -> None:
         ("records", "records", "records_left"),
     ):
         table.add_row(label, f"{fields[key]:,}", f"{fields[left]:,}" if left else "")
-    console.print(table)
+    console.print(table, width=160)  # as wide as it needs, never cut
     console.print(f"store: {fields['store']} ({fields['records_done']:,} records done)")
     console.print(
         f"time: about {duration(fields['seconds_left'])} on {fields['workers']} "
@@ -164,7 +164,7 @@ def show_summary(console: Console, records: pa.Table) -> None:
             f"{status.get('chance', 0)}",
             f"{status.get('diverged', 0)}",
         )
-    console.print(table)
+    console.print(table, width=160)  # as wide as it needs, never cut
 
 
 def percent(value: float) -> str:

@@ -321,3 +321,15 @@ def test_the_published_mnist_gives_the_test_set_of_the_protocol():
     assert (len(own), len(own & test_fives)) == (892, 892)
     everywhere = [{image.tobytes() for image in s.images} for s in (data.pool, data.test)]
     assert not everywhere[0] & everywhere[1]
+
+
+def test_a_set_without_test_images_needs_to_be_told_how_many_to_hold_out(tmp_path):
+    class Bare(Synthetic):
+        def load(self, folder):
+            train, test = super().load(folder)
+            return train, test.at(np.arange(0))
+
+    with pytest.raises(DataError, match="test_per_class: found nothing"):
+        Bare(name="synthetic", size=8).dataset(tmp_path, 0)
+    held = Bare(name="synthetic", size=8, test_per_class=3).dataset(tmp_path, 0)
+    assert held.test.counts(10) == (3,) * 10

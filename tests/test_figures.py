@@ -524,3 +524,13 @@ def test_protocols_that_no_column_shows_are_not_averaged(store, command):
     code, _, err = command()
     assert code == 2
     assert "its folder holds more than one protocol" in err
+
+
+@pytest.mark.parametrize(
+    ("methods", "lines"),
+    [(["thresholding"], ["Thresholding"]), (["baseline", "thresholding"], ["Baseline"])],
+)
+def test_where_auc_is_drawn_each_network_has_one_line(store, methods, lines):
+    """Thresholding stands for the baseline's network only where the baseline was not run."""
+    picture = drawn(step(methods=methods), "fig3", store)
+    assert [line.get_label() for line in picture.axes[0].lines] == lines

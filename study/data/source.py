@@ -78,6 +78,11 @@ class Source(Section):
         if self.test_per_class is not None:
             rng = seeds.test_split(self.origin(), seed)
             train, test = hold_out(train, test, self.form.classes, self.test_per_class, rng)
+        if not len(test):
+            raise DataError(
+                f"dataset.test_per_class: found nothing; {self.name} has no test images of its "
+                f"own: say how many of each class to hold out"
+            )
         return Dataset(train, test, self.form, self.scale)
 
     def _check(self, split: Split, which: str) -> None:
