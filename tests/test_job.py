@@ -2,11 +2,15 @@
 
 import numpy as np
 import pytest
+import torch
+import torch.nn.functional as F
 from sklearn.metrics import accuracy_score, confusion_matrix, log_loss, roc_auc_score
 
+from study import seeds
 from study.job import run_job
 from study.metrics import softmax
 from study.plan import plan
+from study.sampling import SAMPLINGS
 from study.schema import SCHEMA
 from tests.conftest import tiny_grid
 
@@ -137,3 +141,70 @@ def test_the_natural_profile_takes_every_image(tmp_path):
     for record in run_job(plan(natural)[0], natural, whole, "cpu", "test").records:
         assert record["class_counts"] == [20] * 4
         assert record["rho"] is record["mu"] is None
+
+
+def by_hand(x, w):
+    """LeNet-5 in PyTorch's functions, up to the last layer and through it."""
+    x = F.max_pool2d(F.conv2d(x, w[0], w[1]), 2)
+    x = F.max_pool2d(F.conv2d(x, w[2], w[3]), 2)
+    below = F.relu(F.linear(x.permute(0, 2, 3, 1).flatten(1), w[4], w[5]))
+    return F.linear(below, w[6], w[7])
+
+
+def trained_by_hand(w, learned, places, rng, base, dataset, recipe):
+    """Epoch after epoch of permutations, Caffe's rule, iterations counted from 0."""
+    w = [p.clone() for p in w]
+    velocity = [torch.zeros_like(p) for p in w]
+    epochs = 1 + recipe.iterations * recipe.batch // len(places)
+    row = np.concatenate([rng.permutation(places) for _ in range(epochs)])
+    for t in range(recipe.iterations):
+        chosen = row[t * recipe.batch : (t + 1) * recipe.batch]
+        x = torch.from_numpy(dataset.pool.images[chosen]).permute(0, 3, 1, 2).float() / 256
+        leaves = [p.requires_grad_() for p in w]
+        loss = F.cross_entropy(by_hand(x, leaves), torch.from_numpy(dataset.pool.labels[chosen]))
+        gradients = torch.autograd.grad(loss, leaves)
+        w = [p.detach() for p in w]
+        for i in learned:
+            rate = base * (1 + 1e-4 * t) ** -0.75 * (1 + i % 2)
+            velocity[i] = 0.9 * velocity[i] + rate * (gradients[i] + 5e-4 * w[i])
+            w[i] = w[i] - velocity[i]
+    return w
+
+
+def test_the_five_networks_of_a_case_are_those_trained_by_hand(dataset):
+    """Which images, in which order, from which weights, for how long, at which rate.
+
+    Few iterations: in float32 a maximum that is nearly tied may later fall the other way.
+    """
+    from study import job as module
+    from study.nets import NETS
+
+    grid = tiny_grid(methods="all", recipe={"iterations": 12})
+    job = plan(grid)[0]
+    members = job.case.draw(dataset.pool.labels, job.case.roles(dataset.pool.counts(4)))
+    fitted = module._fit_all(job, grid, dataset, members, "cpu")
+    labels = dataset.pool.labels[members]
+    net = NETS["lenet5"](grid.form)
+    start = [w[0] for layer in net.initial([seeds.initial_weights(job.case.id, 0)]) for w in layer]
+    test = torch.from_numpy(dataset.test.images).permute(0, 3, 1, 2).float() / 256
+    ends, seen = {}, []
+    for training in sorted(job.trainings, key=lambda t: t.parent is not None):
+        sampled = SAMPLINGS[training.sampling](
+            labels, seeds.resampling(job.case.id, training.sampling)
+        )
+        ends[training.id] = trained_by_hand(
+            ends[training.parent.id] if training.parent else start,
+            (6, 7) if training.parent else range(8),
+            members[sampled],
+            seeds.batch_order(training.id, 0),
+            0.001 if training.parent else 0.01,
+            dataset,
+            grid.recipe,
+        )
+        logits = by_hand(test, ends[training.id]).numpy()
+        np.testing.assert_allclose(fitted[training.id].test, logits, atol=5e-6)
+        seen.append(logits)
+    assert len(seen) == 5
+    for i, one in enumerate(seen):
+        for other in seen[:i]:
+            assert np.abs(one - other).max() > 1e-4, "the five differ by more than the tolerance"

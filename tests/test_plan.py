@@ -188,3 +188,12 @@ def test_reading_a_grid_leaves_its_keys_alone():
 
 def ids(jobs):
     return [row.id for job in jobs for row in job.rows]
+
+
+def test_the_rate_of_a_second_phase_renames_the_second_phases_alone():
+    before, after = (
+        {row.method.id: row for row in plan(tiny_grid(methods="all", **change))[0].rows}
+        for change in ({}, {"recipe": {"second_phase_rate": 0.2}})
+    )
+    for name, row in before.items():
+        assert (row.id == after[name].id) == (not name.startswith("two_phase")), name
