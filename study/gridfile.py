@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
@@ -29,8 +29,6 @@ SECTIONS: tuple[tuple[tuple[str, ...], str, Mapping[str, type[Section]]], ...] =
 
 LARGEST = 1_000_000
 """Characters of a file that may be a grid."""
-
-S = TypeVar("S", bound=Section)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """From a grid to work: cases x methods -> trainings, each done once -> jobs -> the records due."""
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from study.grid import Case, Grid
@@ -77,17 +77,14 @@ class Count:
 
 def plan(grid: Grid) -> list[Job]:
     """One job a case, with every record that the grid asks for."""
-    return list(jobs(grid, grid.cases()))
-
-
-def jobs(grid: Grid, cases: Iterable[Case]) -> Iterator[Job]:
-    """The whole work of these cases."""
     methods = [METHODS[name] for name in grid.methods]
     recipe = grid.recipe.identity()
-    for case in cases:
+    jobs = []
+    for case in grid.cases():
         rows = tuple(_row(case, method, grid.model, recipe) for method in methods)
         kept = tuple(dict.fromkeys(row.training for row in rows)) if grid.predictions else ()
-        yield Job(case, rows, kept)
+        jobs.append(Job(case, rows, kept))
+    return jobs
 
 
 def remaining(

@@ -18,9 +18,9 @@ PLAIN_LINE_EVERY = 30.0
 """Seconds between lines where there is no terminal."""
 
 
-def terminal(stderr: bool = False) -> Console:
+def terminal() -> Console:
     """A console that prints text as it is."""
-    return Console(stderr=stderr, highlight=False, soft_wrap=True, emoji=False, markup=False)
+    return Console(highlight=False, soft_wrap=True, emoji=False, markup=False)
 
 
 class Screen:

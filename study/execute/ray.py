@@ -107,12 +107,11 @@ def execute(jobs: Sequence[Job], work: Work, watch: Watch, place: Place) -> None
 
 def _connect(place: Place) -> None:
     """Join the cluster at `address`, else start one here with a core a worker."""
-    if place.address is not None:
-        _listen(place.address)
     quiet = {"log_to_driver": False, "logging_level": "ERROR"}
     if place.address is None:
         ray.init("local", num_cpus=place.workers, include_dashboard=False, **quiet)
         return
+    _listen(place.address)
     try:
         ray.init(place.address, **quiet)
     except (ConnectionError, ValueError, RuntimeError) as error:
