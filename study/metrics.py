@@ -1,23 +1,25 @@
-"""From logits to numbers: AUC, decisions, confusion, status. Pure, in float64."""
+"""From logits to numbers: AUC, decisions, confusion, status. Pure, in float64, on any device."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import rankdata
+import torch
+import torch.nn.functional as F
+from torch import Tensor
 
-Decision = Callable[[np.ndarray, np.ndarray], np.ndarray]
+Decision = Callable[[Tensor, Tensor], Tensor]
 """(logits (n, classes), images of each class in the imbalanced set) -> the chosen classes (n)."""
 
 
-def argmax(logits: np.ndarray, counts: np.ndarray) -> np.ndarray:
+def argmax(logits: Tensor, counts: Tensor) -> Tensor:
     """The largest output."""
-    return logits.argmax(axis=1)
+    return logits.argmax(1)
 
 
-def prior(logits: np.ndarray, counts: np.ndarray) -> np.ndarray:
+def prior(logits: Tensor, counts: Tensor) -> Tensor:
     """The largest quotient of softmax output and prior, as logarithms: small outputs would tie."""
-    return (logits.astype(np.float64) - np.log(counts / counts.sum())).argmax(axis=1)
+    return (logits.double() - (counts / counts.sum()).log()).argmax(1)
 
 
 DECISIONS: dict[str, Decision] = {"argmax": argmax, "prior": prior}
@@ -38,16 +40,15 @@ class Scores:
 DIVERGED = Scores("diverged", None, None, None, None, None)
 
 
-def score(logits: np.ndarray, labels: np.ndarray, counts: np.ndarray, decision: str) -> Scores:
+def score(logits: Tensor, labels: Tensor, counts: Tensor, decision: str) -> Scores:
     """Everything a record says of a network on the test set.
 
     Status is `diverged` where an output is not finite, `chance` where the AUC is no higher than a
     coin's could be (three standard errors above 0.5), else `ok`.
     """
-    if not np.isfinite(logits).all():
+    if not logits.isfinite().all():
         return DIVERGED
-    classes = logits.shape[1]
-    table = confusion(labels, DECISIONS[decision](logits, counts), classes)
+    table = confusion(labels, DECISIONS[decision](logits, counts), logits.shape[1])
     areas = auc_per_class(softmax(logits), labels)
     held = [area for area in areas if area is not None]
     auc = float(np.mean(held)) if held else None
@@ -63,35 +64,39 @@ def score(logits: np.ndarray, labels: np.ndarray, counts: np.ndarray, decision: 
     )
 
 
-def softmax(logits: np.ndarray) -> np.ndarray:
+def softmax(logits: Tensor) -> Tensor:
     """Softmax over the last axis in float64."""
-    shifted = logits.astype(np.float64) - logits.max(axis=-1, keepdims=True)
-    powers = np.exp(shifted)
-    return powers / powers.sum(axis=-1, keepdims=True)
+    return logits.double().softmax(-1)
 
 
-def auc_per_class(outputs: np.ndarray, labels: np.ndarray) -> list[float | None]:
+def auc_per_class(outputs: Tensor, labels: Tensor) -> list[float | None]:
     """The area under each class's one-vs-rest ROC curve by the trapezoid rule.
 
     The rank form of Mann and Whitney: equal outputs share their mean rank, as they share a slanted
     piece of the curve. None for a class that the labels lack, or hold alone.
     """
-    areas: list[float | None] = []
-    for label in range(outputs.shape[1]):
-        own = labels == label
-        inside = int(own.sum())
-        outside = len(labels) - inside
-        if not inside or not outside:
-            areas.append(None)
-            continue
-        ranks = rankdata(outputs[:, label])[own].sum()
-        areas.append(float((ranks - inside * (inside + 1) / 2) / (inside * outside)))
-    return areas
+    number, classes = outputs.shape
+    inside = labels.bincount(minlength=classes)
+    largest = int(inside.max())
+    columns = outputs.T.contiguous()
+    # the images of each class, a row a class; what is too long for a class is not counted
+    images = labels.argsort(stable=True)
+    place = torch.arange(largest, device=labels.device)
+    rows = (inside.cumsum(0) - inside).unsqueeze(1) + place
+    own = columns.gather(1, images[rows.clamp(max=number - 1)])
+    ordered = columns.sort(1).values
+    below = torch.searchsorted(ordered, own)
+    up_to = torch.searchsorted(ordered, own, right=True)
+    doubled = (below + up_to + 1) * (place < inside.unsqueeze(1))  # twice the mean rank, from 1
+    pairs = inside * (number - inside)
+    areas = (doubled.sum(1) - inside * (inside + 1)).double() / (2 * pairs)
+    return [area if n else None for area, n in zip(areas.tolist(), pairs.tolist(), strict=True)]
 
 
-def confusion(labels: np.ndarray, chosen: np.ndarray, classes: int) -> np.ndarray:
+def confusion(labels: Tensor, chosen: Tensor, classes: int) -> np.ndarray:
     """(true class, chosen class) -> images."""
-    return np.bincount(labels * classes + chosen, minlength=classes**2).reshape(classes, classes)
+    flat = (labels * classes + chosen).bincount(minlength=classes**2)
+    return flat.cpu().numpy().reshape(classes, classes)
 
 
 def coin_error(sizes: np.ndarray) -> float:
@@ -109,9 +114,6 @@ def coin_error(sizes: np.ndarray) -> float:
     return float(np.sqrt(variances.mean() / (len(inside) - 1)))
 
 
-def cross_entropy(logits: np.ndarray, labels: np.ndarray) -> float:
+def cross_entropy(logits: Tensor, labels: Tensor) -> float:
     """The mean negative log-likelihood of the labels."""
-    wide = logits.astype(np.float64)
-    top = wide.max(axis=1, keepdims=True)
-    norm = np.log(np.exp(wide - top).sum(axis=1)) + top[:, 0]
-    return float(np.mean(norm - wide[np.arange(len(labels)), labels]))
+    return float(F.cross_entropy(logits.double(), labels))

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from study.errors import UserError
-from study.schema import SCHEMA, VERSION
+from study.schema import SCHEMA, SINCE, VERSION
 
 
 def read_parts(folders: Sequence[Path], columns: list[str] | None = None) -> pa.Table:
@@ -48,11 +48,22 @@ def read_part(path: Path, columns: list[str] | None = None) -> pa.Table:
     try:
         with pq.ParquetFile(path) as file:
             found = (file.schema_arrow.metadata or {}).get(b"schema_version", b"none").decode()
-            if found != VERSION:
-                raise UserError(f"{path}: schema version {found}, this program reads {VERSION}")
-            if not file.schema_arrow.equals(SCHEMA):
-                raise UserError(f"{path}: its columns are not those of schema version {VERSION}")
-            return file.read(columns)
+            if found != VERSION and found not in SINCE:
+                known = ", ".join([*SINCE, VERSION])
+                raise UserError(f"{path}: schema version {found}, this program reads {known}")
+            later = SINCE.get(found, {})
+            own = pa.schema([field for field in SCHEMA if field.name not in later])
+            if not file.schema_arrow.equals(own):
+                raise UserError(f"{path}: its columns are not those of schema version {found}")
+            wanted = SCHEMA.names if columns is None else columns
+            table = file.read([name for name in wanted if name not in later])
+            table = table.replace_schema_metadata(SCHEMA.metadata)
+            for name in (name for name in wanted if name in later):
+                field = SCHEMA.field(name)
+                table = table.append_column(
+                    field, pa.repeat(pa.scalar(later[name], field.type), len(table))
+                )
+            return table.select(wanted)
     except (pa.ArrowException, OSError) as error:
         raise UserError(f"{path}: not a readable part of records ({error})") from None
 

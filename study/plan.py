@@ -1,4 +1,4 @@
-"""From a grid to work: cases x methods -> trainings, each done once -> jobs -> the records due."""
+"""From a grid to work: cases x methods -> trainings, each done once -> the records due -> jobs."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -29,8 +29,8 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Job:
-    """The work of one case that is not done yet: what Ray schedules.
+class Due:
+    """What is not done yet of one case.
 
     `rows` are the records still due, `predictions` the trainings whose outputs are.
     """
@@ -38,11 +38,6 @@ class Job:
     case: Case
     rows: tuple[Row, ...]
     predictions: tuple[Training, ...] = ()
-
-    @property
-    def id(self) -> str:
-        """What names the part that the job leaves in the store."""
-        return digest([[row.id for row in self.rows], [t.id for t in self.predictions]])
 
     @property
     def trainings(self) -> tuple[Training, ...]:
@@ -65,49 +60,74 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Count:
-    """What a list of jobs amounts to."""
+class Job:
+    """Cases done together in one process: what Ray schedules."""
 
-    jobs: int
+    dues: tuple[Due, ...]
+
+    @property
+    def id(self) -> str:
+        """What names the part that the job leaves in the store."""
+        rows = [row.id for due in self.dues for row in due.rows]
+        return digest([rows, [t.id for due in self.dues for t in due.predictions]])
+
+    def __str__(self) -> str:
+        others = f" and {len(self.dues) - 1} more" if self.dues[1:] else ""
+        return f"case {self.dues[0].case}{others}"
+
+
+@dataclass(frozen=True)
+class Count:
+    """What a list of cases amounts to."""
+
+    cases: int
     networks: int
     full: int
     second: int
     records: int
 
 
-def plan(grid: Grid) -> list[Job]:
-    """One job a case, with every record that the grid asks for."""
+def plan(grid: Grid) -> list[Due]:
+    """Every case, with every record that the grid asks for."""
     methods = [METHODS[name] for name in grid.methods]
     recipe = grid.recipe.identity()
-    jobs = []
+    dues = []
     for case in grid.cases():
         rows = tuple(_row(case, method, grid.model, recipe) for method in methods)
         kept = tuple(dict.fromkeys(row.training for row in rows)) if grid.predictions else ()
-        jobs.append(Job(case, rows, kept))
-    return jobs
+        dues.append(Due(case, rows, kept))
+    return dues
 
 
 def remaining(
-    jobs: Sequence[Job], records: Collection[str], predictions: Collection[str]
-) -> list[Job]:
-    """The jobs cut down to what is neither among the records nor the predictions stored."""
+    dues: Sequence[Due], records: Collection[str], predictions: Collection[str]
+) -> list[Due]:
+    """The cases cut down to what is neither among the records nor the predictions stored."""
     left = []
-    for job in jobs:
-        rows = tuple(row for row in job.rows if row.id not in records)
-        kept = tuple(t for t in job.predictions if t.id not in predictions)
+    for due in dues:
+        rows = tuple(row for row in due.rows if row.id not in records)
+        kept = tuple(t for t in due.predictions if t.id not in predictions)
         if rows or kept:
-            left.append(Job(job.case, rows, kept))
+            left.append(Due(due.case, rows, kept))
     return left
 
 
-def count(jobs: Sequence[Job]) -> Count:
+def gather(dues: Sequence[Due], pack: int, workers: int) -> list[Job]:
+    """Jobs of as many cases as a pack has networks, so that their first trainings fill packs; of
+    fewer where workers would stand idle.
+    """
+    size = max(1, min(pack, -(-len(dues) // workers)))
+    return [Job(tuple(dues[i : i + size])) for i in range(0, len(dues), size)]
+
+
+def count(dues: Sequence[Due]) -> Count:
     """Networks as the paper counts them (one for each method that trains), and what is trained."""
     return Count(
-        jobs=len(jobs),
-        networks=sum(len({row.training.id for row in job.rows}) for job in jobs),
-        full=sum(len(job.full) for job in jobs),
-        second=sum(len(job.second) for job in jobs),
-        records=sum(len(job.rows) for job in jobs),
+        cases=len(dues),
+        networks=sum(len({row.training.id for row in due.rows}) for due in dues),
+        full=sum(len(due.full) for due in dues),
+        second=sum(len(due.second) for due in dues),
+        records=sum(len(due.rows) for due in dues),
     )
 
 

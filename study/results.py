@@ -12,9 +12,10 @@ Record = dict[str, Any]
 @dataclass(frozen=True)
 class Results:
     """What a finished job leaves: a record for each row; where the grid keeps them, the test
-    logits of each training and, before them, the `labels` they belong to.
+    logits of each training and, before them, the `labels` they belong to; what is to be said.
     """
 
     job: str
     records: list[Record]
     predictions: dict[str, np.ndarray]
+    notes: tuple[str, ...] = ()

@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -21,12 +22,15 @@ from study import __version__
 from study.command import Parser, guarded, place, whole_number, word
 from study.data import Dataset
 from study.engine import machine
+from study.engine.formulations import FORMULATIONS
+from study.engine.means import Means
 from study.errors import DataError, UserError
 from study.estimate import estimate, measure
 from study.execute import EXECUTORS, Place, Work, executor
+from study.grid import Grid
 from study.gridfile import read_grid
 from study.imbalance import shortage
-from study.plan import Job, plan, remaining
+from study.plan import Due, plan, remaining
 from study.screen import Screen, plan_fields, show_plan, show_summary, terminal
 from study.store import Store
 
@@ -47,13 +51,14 @@ def run(options: argparse.Namespace) -> int:
     file = read_grid(options.grid, options.set, options.small)
     grid, store = file.grid, Store(options.results / file.folder)
     store.compare(grid)
-    where = choose_place(options)
+    where = choose_place(options, grid)
     whole = select(plan(grid), options.only, options.limit)
     left = remaining(whole, store.records(), store.predictions())
 
     if options.plan:
         workers = where.workers or machine.cores()
-        pace = measure(grid, machine.pick_device(options.device)) if left else None
+        means = replace(where.means, device=machine.pick_device(options.device))
+        pace = measure(grid, means) if left else None
         seconds = estimate(left, grid, pace, workers) if pace else 0.0
         fields = plan_fields(grid.name, str(store.folder), whole, left, seconds, workers)
         show(fields, grid.title, options.json)
@@ -76,36 +81,36 @@ def run(options: argparse.Namespace) -> int:
     show_summary(console, records.filter(pc.is_in(records["record_id"], pa.array(due))))
     console.print(f"{len(records):,} records in {store.folder}")
     if screen.left:
-        console.print(f"{screen.left} of {len(left)} jobs are not done; the same command retries")
+        console.print(f"{screen.left} of {len(left)} cases are not done; the same command retries")
     return 1 if screen.left else 0
 
 
-def select(jobs: list[Job], only: str | None, limit: int | None) -> list[Job]:
+def select(dues: list[Due], only: str | None, limit: int | None) -> list[Due]:
     """The first `limit` cases, of those cases and records whose id begins with `only`."""
     if only is not None:
         chosen = []
-        for job in jobs:
-            rows = tuple(row for row in job.rows if row.id.startswith(only))
-            if job.case.id.startswith(only):
-                chosen.append(job)
+        for due in dues:
+            rows = tuple(row for row in due.rows if row.id.startswith(only))
+            if due.case.id.startswith(only):
+                chosen.append(due)
             elif rows:
-                kept = tuple(t for t in job.predictions if t in {r.training for r in rows})
-                chosen.append(Job(job.case, rows, kept))
+                kept = tuple(t for t in due.predictions if t in {r.training for r in rows})
+                chosen.append(Due(due.case, rows, kept))
         if not chosen:
             raise UserError(f"--only {only}: no case or record of this grid has an id beginning so")
-        jobs = chosen
-    return jobs[:limit]
+        dues = chosen
+    return dues[:limit]
 
 
-def check_enough(jobs: Sequence[Job], dataset: Dataset) -> None:
+def check_enough(dues: Sequence[Due], dataset: Dataset) -> None:
     """Refuse a case that asks for more images than the pool has."""
     pool = dataset.pool.counts(dataset.form.classes)
-    for job in jobs:
-        if why := shortage(job.case.roles(pool).counts, pool):
-            raise DataError(f"dataset.train_per_class: case {job.case}: {why}")
+    for due in dues:
+        if why := shortage(due.case.roles(pool).counts, pool):
+            raise DataError(f"dataset.train_per_class: case {due.case}: {why}")
 
 
-def choose_place(options: argparse.Namespace) -> Place:
+def choose_place(options: argparse.Namespace, grid: Grid) -> Place:
     """Device, workers and cluster: in process one worker, on this machine one a core or a card.
 
     A cluster that is already there decides for itself what `auto` and no --workers stand for.
@@ -117,12 +122,26 @@ def choose_place(options: argparse.Namespace) -> Place:
                 "--executor inprocess runs one job at a time, here; --workers and --address are "
                 "for --executor ray"
             )
-        return Place(choose_device(options.device), workers=1)
-    if address:
-        return Place(options.device, options.workers, address)
+    elif address:
+        return Place(choose_means(options, options.device), options.workers, address)
     device = choose_device(options.device)
+    means = choose_means(options, device)
+    means.check(grid.recipe.precision)
+    if options.executor == "inprocess":
+        return Place(means, workers=1)
     free = machine.devices() if device == "cuda" else machine.cores()
-    return Place(device, options.workers or free)
+    return Place(means, options.workers or free)
+
+
+def choose_means(options: argparse.Namespace, device: str) -> Means:
+    """The device with what the options say of packs and formulation; None leaves it to it."""
+    formulation = None if options.formulation == "auto" else options.formulation
+    return Means(device, options.pack, formulation)
+
+
+def pack_size(text: str) -> int | None:
+    """An argument that sizes packs, or leaves it to the device."""
+    return None if text == "auto" else whole_number(text)
 
 
 def choose_device(name: str) -> str:
@@ -211,6 +230,19 @@ def parser() -> argparse.ArgumentParser:
         choices=("auto", "cpu", "cuda"),
         default="auto",
         help="where the nets live (default: auto: CUDA where there is any)",
+    )
+    p.add_argument(
+        "--pack",
+        type=pack_size,
+        metavar="N",
+        help="networks trained in lockstep, or auto (default: one on a CPU; on a card as many as "
+        "its memory holds)",
+    )
+    p.add_argument(
+        "--formulation",
+        choices=("auto", *FORMULATIONS),
+        default="auto",
+        help="how packs are computed (default: auto: plain on a CPU, on a card the fastest)",
     )
     p.add_argument(
         "--only", type=word, metavar="ID", help="the beginning of a case's or record's id"

@@ -4,7 +4,7 @@ import json
 
 import pyarrow as pa
 
-VERSION = "1"
+VERSION = "2"
 
 COLUMNS: tuple[tuple[str, pa.DataType, str], ...] = (
     ("record_id", pa.string(), "hash of training, method and decision"),
@@ -29,6 +29,7 @@ COLUMNS: tuple[tuple[str, pa.DataType, str], ...] = (
     ("decision", pa.string(), "argmax, or prior: softmax over the class's prior"),
     ("iterations", pa.int32(), "steps of each phase"),
     ("batch", pa.int32(), "images a step"),
+    ("precision", pa.string(), "how products were rounded while training: strict, tf32, bf16"),
     ("base_rate", pa.float64(), "learning rate before the policy"),
     ("run", pa.int32(), "repeat with other initial weights, from 0"),
     ("status", pa.string(), "ok, chance (AUC no better than a coin's) or diverged"),
@@ -41,6 +42,8 @@ COLUMNS: tuple[tuple[str, pa.DataType, str], ...] = (
     ("train_loss", pa.float64(), "mean cross-entropy on the case's images, each once"),
     ("seconds", pa.float64(), "time to fit and evaluate the network; a second phase's own alone"),
     ("device", pa.string(), "cpu, or the card's name"),
+    ("pack", pa.int32(), "networks that were trained in lockstep"),
+    ("formulation", pa.string(), "how they were computed (study/engine/formulations.py)"),
     ("threads", pa.int32(), "threads of the process"),
     ("worker", pa.string(), "host and number of the process"),
     ("code", pa.string(), "git revision, -dirty where files were changed"),
@@ -48,8 +51,23 @@ COLUMNS: tuple[tuple[str, pa.DataType, str], ...] = (
     ("finished_at", pa.timestamp("us", "UTC"), "when the job ended"),
 )
 
-VOLATILE = ("seconds", "device", "threads", "worker", "code", "versions", "finished_at")
+VOLATILE = (
+    "seconds",
+    "device",
+    "pack",
+    "formulation",
+    "threads",
+    "worker",
+    "code",
+    "versions",
+    "finished_at",
+)
 """Columns that may differ between two runs of one record; all others are equal bit for bit."""
+
+SINCE: dict[str, dict[str, object]] = {
+    "1": {"precision": "strict", "pack": 1, "formulation": "plain"},
+}
+"""Older version -> the columns that it lacks, with what was the case for all of its records."""
 
 SCHEMA = pa.schema(
     [pa.field(name, kind, metadata={"about": about}) for name, kind, about in COLUMNS],

@@ -11,7 +11,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Table
 
 from study.methods import METHODS
-from study.plan import Job, count
+from study.plan import Due, Job, count
 from study.store import Store
 
 PLAIN_LINE_EVERY = 30.0
@@ -26,24 +26,24 @@ def terminal() -> Console:
 class Screen:
     """Watches a run: a bar on a terminal, a line now and then elsewhere."""
 
-    def __init__(self, console: Console, jobs: Sequence[Job], store: Store):
+    def __init__(self, console: Console, dues: Sequence[Due], store: Store):
         self._console, self._store = console, store
-        self._total = len(jobs)
+        self._total = len(dues)
         self._done = self._failed = 0
         self._networks = 0
         self._start = self._said = time.monotonic()
         self._bar = Progress(
-            TextColumn("jobs"),
+            TextColumn("cases"),
             BarColumn(),
             TextColumn("{task.fields[text]}"),
             console=console,
             disable=not console.is_terminal,
             transient=True,
         )
-        self._task: TaskID = self._bar.add_task("jobs", total=self._total, text="starting")
+        self._task: TaskID = self._bar.add_task("cases", total=self._total, text="starting")
 
     def __enter__(self) -> "Screen":
-        self._console.print(f"{self._total} jobs to do; records go to {self._store.folder}")
+        self._console.print(f"{self._total} cases to do; records go to {self._store.folder}")
         self._bar.start()
         return self
 
@@ -57,26 +57,32 @@ class Screen:
 
     @property
     def left(self) -> int:
-        """How many jobs are not done, failed ones among them."""
+        """How many cases are not done, failed ones among them."""
         return self._total - self._done
 
     def done(self, job: Job) -> None:
         """One more job is in the store."""
-        self._done += 1
-        self._networks += count([job]).networks
-        self._store.forget_failure(job.id)
+        self._done += len(job.dues)
+        self._networks += count(job.dues).networks
+        for due in job.dues:
+            self._store.forget_failure(due.case.id)
         self._tell()
 
     def failed(self, job: Job, traceback: str) -> None:
         """One more job has failed for good."""
-        self._failed += 1
+        self._failed += len(job.dues)
         last = traceback.strip().splitlines()[-1]
         try:
-            where = f"traceback in {self._store.fail(job.id, traceback)}"
+            files = [self._store.fail(due.case.id, traceback) for due in job.dues]
+            where = f"traceback in {files[0]}"
         except OSError as error:
             where = f"its traceback could not be written ({error.strerror})"
-        self._console.print(f"failed: case {job.case}: {last}\n  {where}", style="red")
+        self._console.print(f"failed: {job}: {last}\n  {where}", style="red")
         self._tell()
+
+    def note(self, text: str) -> None:
+        """A line that a job has to say."""
+        self._console.print(text, style="yellow")
 
     def _tell(self) -> None:
         now = time.monotonic()
@@ -84,7 +90,7 @@ class Screen:
         seconds = now - self._start
         left = seconds / over * (self._total - over)
         text = (
-            f"{over} of {self._total} jobs, {self._failed} failed, "
+            f"{over} of {self._total} cases, {self._failed} failed, "
             f"{self._networks / seconds * 3600:,.0f} networks/h, {duration(left)} left"
         )
         self._bar.update(self._task, completed=over, text=text)
@@ -96,7 +102,7 @@ class Screen:
 
 
 def plan_fields(
-    name: str, folder: str, whole: Sequence[Job], left: Sequence[Job], seconds: float, workers: int
+    name: str, folder: str, whole: Sequence[Due], left: Sequence[Due], seconds: float, workers: int
 ) -> dict[str, Any]:
     """The plan as one object."""
     all_, due = count(whole), count(left)
@@ -109,7 +115,7 @@ def plan_fields(
         "second_phases": all_.second,
         "records": all_.records,
         "records_done": all_.records - due.records,
-        "cases_left": due.jobs,
+        "cases_left": due.cases,
         "full_trainings_left": due.full,
         "second_phases_left": due.second,
         "records_left": due.records,

@@ -45,6 +45,11 @@ def batch_order(training: str, run: int) -> np.random.Generator:
     return _stream("batch order", training=training, run=run)
 
 
+def dropout(training: str, run: int) -> np.random.Generator:
+    """What dropout leaves out in a training."""
+    return _stream("dropout", training=training, run=run)
+
+
 def images(dataset: Fields) -> np.random.Generator:
     """The pixels of a set that is drawn by code."""
     return _stream("images", dataset=dataset)

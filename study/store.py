@@ -29,7 +29,7 @@ class Store:
     grid.yaml               the resolved grid
     records/<job>.parquet   parts; every file that ends in .parquet is complete
     predictions/            <training>.npy (float16 logits) and labels.npy, where a grid keeps them
-    failures/<job>.txt      tracebacks of jobs that failed, until they succeed
+    failures/<case>.txt     tracebacks of cases that failed, until they succeed
     """
 
     folder: Path
@@ -95,16 +95,16 @@ class Store:
         stored = {path.stem for path in (self.folder / PREDICTIONS).glob("*.npy") if _intact(path)}
         return stored - {"labels"} if "labels" in stored else set()
 
-    def fail(self, job: str, traceback: str) -> Path:
-        """Keep the traceback of a job that failed."""
-        path = self.folder / FAILURES / f"{job}.txt"
+    def fail(self, case: str, traceback: str) -> Path:
+        """Keep the traceback of a case that failed."""
+        path = self.folder / FAILURES / f"{case}.txt"
         with whole(path, replace=True) as out:
             out.write(traceback.encode())
         return path
 
-    def forget_failure(self, job: str) -> None:
-        """Drop the traceback of a job that has succeeded since."""
-        (self.folder / FAILURES / f"{job}.txt").unlink(missing_ok=True)
+    def forget_failure(self, case: str) -> None:
+        """Drop the traceback of a case that has succeeded since."""
+        (self.folder / FAILURES / f"{case}.txt").unlink(missing_ok=True)
 
 
 def _leaves(fields: dict[str, Any], above: str = "") -> dict[str, Any]:

@@ -12,8 +12,10 @@ import pytest
 import torch
 import yaml
 
+from study.engine.means import Means
 from study.grid import Grid
 from study.gridfile import check
+from study.plan import Job, plan
 
 torch.set_num_threads(1)
 
@@ -63,6 +65,15 @@ def raw_grid(**changes: Any) -> dict[str, Any]:
 
 def tiny_grid(**changes: Any) -> Grid:
     return check(raw_grid(**changes), "tiny")
+
+
+CPU = Means("cpu")
+
+
+def job_of(grid: Grid, *numbers: int) -> Job:
+    """The job of these cases of a grid, or of its first."""
+    dues = plan(grid)
+    return Job(tuple(dues[number] for number in numbers or (0,)))
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 
 from study.schema import VOLATILE
 from study.store import Store
-from tests.conftest import ROOT, tiny_grid
+from tests.conftest import CPU, ROOT, job_of, tiny_grid
 
 CHANGES = {"replicates": 2, "imbalance": {"rho": [5, 10]}, "methods": "all"}
 JOBS, RECORDS = 4, 4 * 8
@@ -67,7 +67,7 @@ def test_every_way_of_running_gives_the_same_records(grid, expected, tmp_path):
     assert stable(tmp_path / "one") == expected, "a reused worker gives the same as a fresh one"
 
     out = finish(start(grid, tmp_path / "two", "--workers", "2"))
-    assert f"{JOBS} of {JOBS} jobs, 0 failed" in out
+    assert f"{JOBS} of {JOBS} cases, 0 failed" in out
     assert stable(tmp_path / "two") == expected, "two workers give the same as one"
 
     finish(start(grid, tmp_path / "inside", "--executor", "inprocess"))
@@ -106,7 +106,7 @@ def test_jobs_that_raise_in_a_worker_are_tried_again_and_reported(grid_file, tmp
     process = start(path, tmp_path / "results", "--workers", "1")
     out, err = process.communicate(timeout=120)
     assert process.returncode == 1, err
-    assert "2 of 2 jobs are not done" in out
+    assert "2 of 2 cases are not done" in out
     assert len(store.records()) == 0, "a failure is never stored as a result"
     failures = list(store.folder.glob("failures/*.txt"))
     assert len(failures) == 2
@@ -121,14 +121,16 @@ def test_jobs_that_raise_in_a_worker_are_tried_again_and_reported(grid_file, tmp
 
 def test_when_tune_itself_gives_up_the_rest_is_put_to_it_again(monkeypatch):
     from study.execute import Place, ray
-    from study.plan import plan
 
-    jobs = plan(tiny_grid(replicates=4))
-    told, calls = [], []
+    jobs = [job_of(tiny_grid(replicates=4), number) for number in range(4)]
+    told, heard, calls = [], [], []
 
     class Told:
         def done(self, job):
             told.append(("done", job.id))
+
+        def note(self, text):
+            heard.append(text)
 
         def failed(self, job, traceback):
             told.append(("failed", job.id, traceback.splitlines()[-1]))
@@ -138,11 +140,13 @@ def test_when_tune_itself_gives_up_the_rest_is_put_to_it_again(monkeypatch):
         calls.append(len(left))
         relay.jobs = left
         if len(calls) < 3:
-            relay.on_trial_complete(0, [], SimpleNamespace(config={"job": 0}))
+            trial = SimpleNamespace(config={"job": 0}, last_result={"notes": ("hear",)})
+            relay.on_trial_complete(0, [], trial)
         raise RuntimeError("node low on memory")
 
     monkeypatch.setattr(ray, "_fit", gives_up)
-    ray._finish(jobs, None, Told(), Place("cpu"), None)
+    ray._finish(jobs, None, Told(), Place(CPU), None)
     assert calls == [4, 3, 2, 2]
+    assert heard == ["hear", "hear"]
     assert told[:2] == [("done", jobs[0].id), ("done", jobs[1].id)]
     assert told[2:] == [("failed", job.id, "RuntimeError: node low on memory") for job in jobs[2:]]

@@ -9,10 +9,12 @@ from sklearn.metrics import accuracy_score, confusion_matrix, log_loss, roc_auc_
 from study import seeds
 from study.job import run_job
 from study.metrics import softmax
+from study.nets import NETS
+from study.packs import Network, Trainer
 from study.plan import plan
 from study.sampling import SAMPLINGS
 from study.schema import SCHEMA
-from tests.conftest import tiny_grid
+from tests.conftest import CPU, job_of, tiny_grid
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +29,18 @@ def dataset(grid, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def results(grid, dataset):
-    return run_job(plan(grid)[0], grid, dataset, "cpu", "test")
+    return run_job(job_of(grid), grid, dataset, CPU, "test")
+
+
+def fit(grid, dataset, means=CPU, say=print):
+    """Every network of the first case, by its training, and the places of the case's images."""
+    due = plan(grid)[0]
+    members = due.case.draw(
+        dataset.pool.labels, due.case.roles(dataset.pool.counts(grid.form.classes))
+    )
+    networks = [Network(due.case, training, members) for training in due.trainings]
+    fitted = Trainer(grid, dataset, means, say).fit(networks)
+    return {network.training.id: each for network, each in fitted}, members
 
 
 def test_a_record_fills_every_column_of_the_schema(results):
@@ -42,7 +55,7 @@ def test_the_numbers_are_scikit_learns(results, dataset):
     for record in results.records:
         # float16 keeps three digits: enough to recognise the network, not its last ranks
         logits = results.predictions[record["training_id"]].astype(np.float64)
-        outputs = softmax(logits)
+        outputs = softmax(torch.from_numpy(logits)).numpy()
         auc = roc_auc_score(labels, outputs, multi_class="ovr", average="macro")
         assert record["auc"] == pytest.approx(auc, abs=0.01)
         assert record["auc"] == pytest.approx(np.mean(record["auc_per_class"]), abs=1e-15)
@@ -71,19 +84,16 @@ def test_methods_that_differ_in_the_decision_share_a_network(results):
 
 def test_train_numbers_are_those_of_the_cases_own_images(grid, dataset):
     """Oracle: the baseline's own logits on the imbalanced set, judged by scikit-learn."""
-    from study import job as module
-
-    job = plan(grid)[0]
-    roles = job.case.roles(dataset.pool.counts(4))
-    members = job.case.draw(dataset.pool.labels, roles)
+    roles = plan(grid)[0].case.roles(dataset.pool.counts(4))
+    fitted, members = fit(grid, dataset)
     assert dataset.pool.at(members).counts(4) == roles.counts
-    fitted = module._fit_all(job, grid, dataset, members, "cpu")
     labels = dataset.pool.labels[members]
-    for record in run_job(job, grid, dataset, "cpu", "test").records:
+    for record in run_job(job_of(grid), grid, dataset, CPU, "test").records:
         logits = fitted[record["training_id"]].train
-        assert record["train_loss"] == pytest.approx(log_loss(labels, softmax(logits)), rel=1e-9)
+        loss = log_loss(labels, softmax(logits).numpy())
+        assert record["train_loss"] == pytest.approx(loss, rel=1e-9)
         if record["decision"] == "argmax":
-            right = accuracy_score(labels, logits.argmax(axis=1))
+            right = accuracy_score(labels, logits.argmax(1).numpy())
             assert record["train_accuracy"] == pytest.approx(right)
 
 
@@ -97,10 +107,9 @@ def test_a_second_phase_changes_the_network_and_counts_its_own_seconds(results):
 
 
 def test_a_training_is_the_same_bits_whatever_ran_before_it(grid, dataset, results):
-    jobs = plan(grid)
     np.random.seed(3)
-    run_job(jobs[1], grid, dataset, "cpu", "test")
-    again = run_job(jobs[0], grid, dataset, "cpu", "test")
+    run_job(job_of(grid, 1), grid, dataset, CPU, "test")
+    again = run_job(job_of(grid), grid, dataset, CPU, "test")
     for name, logits in results.predictions.items():
         assert np.array_equal(logits, again.predictions[name])
 
@@ -108,7 +117,7 @@ def test_a_training_is_the_same_bits_whatever_ran_before_it(grid, dataset, resul
 def test_a_training_is_the_same_bits_when_its_job_holds_less(grid, dataset, results):
     for method in ("two_phase_undersampling", "oversampling_thresholding"):
         alone = tiny_grid(methods=[method], recipe={"iterations": 30})
-        record = run_job(plan(alone)[0], alone, dataset, "cpu", "test").records[0]
+        record = run_job(job_of(alone), alone, dataset, CPU, "test").records[0]
         whole = next(r for r in results.records if r["method"] == method)
         for column in ("record_id", "training_id", "auc", "confusion", "train_loss"):
             assert record[column] == whole[column]
@@ -118,7 +127,7 @@ def test_a_network_that_diverges_is_a_result(dataset):
     wild = tiny_grid(
         methods="all", recipe={"rate": {"policy": "fixed", "base": 1e9}, "iterations": 50}
     )
-    for record in run_job(plan(wild)[0], wild, dataset, "cpu", "test").records:
+    for record in run_job(job_of(wild), wild, dataset, CPU, "test").records:
         assert record["status"] == "diverged"
         for column in ("auc", "accuracy", "auc_per_class", "recall_per_class", "confusion"):
             assert record[column] is None
@@ -128,7 +137,7 @@ def test_a_network_that_diverges_is_a_result(dataset):
 
 def test_linear_imbalance_runs_too(dataset):
     linear = tiny_grid(imbalance={"kind": "linear", "rho": [10]}, methods="all")
-    for record in run_job(plan(linear)[0], linear, dataset, "cpu", "test").records:
+    for record in run_job(job_of(linear), linear, dataset, CPU, "test").records:
         assert sorted(record["class_counts"]) == [3, 12, 21, 30]
         assert record["mu"] is record["minority"] is record["n_minority"] is None
 
@@ -138,7 +147,7 @@ def test_the_natural_profile_takes_every_image(tmp_path):
     natural = tiny_grid(methods="all", imbalance={"kind": "natural"}, dataset=source)
     whole = natural.dataset.dataset(tmp_path, natural.seed)
     assert len(whole.test) == 36
-    for record in run_job(plan(natural)[0], natural, whole, "cpu", "test").records:
+    for record in run_job(job_of(natural), natural, whole, CPU, "test").records:
         assert record["class_counts"] == [20] * 4
         assert record["rho"] is record["mu"] is None
 
@@ -176,21 +185,17 @@ def test_the_five_networks_of_a_case_are_those_trained_by_hand(dataset):
 
     Few iterations: in float32 a maximum that is nearly tied may later fall the other way.
     """
-    from study import job as module
-    from study.nets import NETS
-
     grid = tiny_grid(methods="all", recipe={"iterations": 12})
-    job = plan(grid)[0]
-    members = job.case.draw(dataset.pool.labels, job.case.roles(dataset.pool.counts(4)))
-    fitted = module._fit_all(job, grid, dataset, members, "cpu")
+    due = plan(grid)[0]
+    fitted, members = fit(grid, dataset)
     labels = dataset.pool.labels[members]
     net = NETS["lenet5"](grid.form)
-    start = [w[0] for layer in net.initial([seeds.initial_weights(job.case.id, 0)]) for w in layer]
+    start = [w[0] for layer in net.initial([seeds.initial_weights(due.case.id, 0)]) for w in layer]
     test = torch.from_numpy(dataset.test.images).permute(0, 3, 1, 2).float() / 256
     ends, seen = {}, []
-    for training in sorted(job.trainings, key=lambda t: t.parent is not None):
+    for training in sorted(due.trainings, key=lambda t: t.parent is not None):
         sampled = SAMPLINGS[training.sampling](
-            labels, seeds.resampling(job.case.id, training.sampling)
+            labels, seeds.resampling(due.case.id, training.sampling)
         )
         ends[training.id] = trained_by_hand(
             ends[training.parent.id] if training.parent else start,

@@ -2,25 +2,42 @@
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, confusion_matrix, log_loss, recall_score, roc_auc_score
 
-from study.metrics import (
-    DIVERGED,
-    argmax,
-    auc_per_class,
-    coin_error,
-    confusion,
-    cross_entropy,
-    prior,
-    score,
-    softmax,
-)
+from study import metrics
+from study.metrics import DIVERGED, coin_error
 
 properties = settings(deadline=None, max_examples=60)
 N, C = 300, 5
 COUNTS = np.array([500, 3, 40, 5000, 1])
+
+
+def on_arrays(function):
+    """A function of tensors, called with arrays."""
+
+    def called(*arguments):
+        given = [torch.from_numpy(a) if isinstance(a, np.ndarray) else a for a in arguments]
+        result = function(*given)
+        return result.numpy() if isinstance(result, torch.Tensor) else result
+
+    return called
+
+
+argmax, prior, softmax, score, auc_per_class, confusion, cross_entropy = map(
+    on_arrays,
+    (
+        metrics.argmax,
+        metrics.prior,
+        metrics.softmax,
+        metrics.score,
+        metrics.auc_per_class,
+        metrics.confusion,
+        metrics.cross_entropy,
+    ),
+)
 
 
 def outputs(seed, skill=1.0, ties=False, dtype=np.float32):

@@ -22,7 +22,7 @@ from tests.conftest import ROOT, raw_grid, tiny_grid
 )
 def test_the_papers_grids_come_to_the_papers_counts(name, cases, networks, full, second):
     total = count(plan(read_grid(ROOT / f"grids/{name}.yaml").grid))
-    assert (total.jobs, total.networks) == (cases, networks)
+    assert (total.cases, total.networks) == (cases, networks)
     assert (total.full, total.second) == (full, second)
 
 

@@ -46,7 +46,7 @@ def test_a_run_stores_a_record_for_each_case_and_method(run, store):
     assert code == 0
     assert len(store.read()) == 16
     assert "Baseline" in out
-    assert "2 of 2 jobs, 0 failed" in out
+    assert "2 of 2 cases, 0 failed" in out
     assert "16 records in" in out
     assert read_grid(store.folder / "grid.yaml").grid.name == "tiny"
 
@@ -64,8 +64,8 @@ def test_the_same_command_again_does_nothing(run, store):
 def test_only_what_is_missing_is_computed(run, store, monkeypatch):
     run(methods=["baseline", "oversampling"])
     calls = []
-    real = study.job.fit
-    monkeypatch.setattr(study.job, "fit", lambda *a: calls.append(a[5]) or real(*a))
+    real = study.packs.fit
+    monkeypatch.setattr(study.packs, "fit", lambda *a: calls.append(a) or real(*a))
     assert run(methods=["baseline", "oversampling", "undersampling_thresholding"])[0] == 0
     assert len(calls) == 2, "one undersampled network for each of two cases"
     assert len(store.read()) == 6
@@ -131,7 +131,7 @@ def test_an_edited_grid_of_the_same_name_is_refused(run, store):
 
 
 def test_a_job_that_fails_once_is_tried_again(run, store, monkeypatch):
-    real, calls = study.execute.inprocess.run_job, []
+    real, calls = study.execute.run_job, []
 
     def flaky(*a):
         calls.append(a)
@@ -139,7 +139,7 @@ def test_a_job_that_fails_once_is_tried_again(run, store, monkeypatch):
             raise RuntimeError("a passing fault")
         return real(*a)
 
-    monkeypatch.setattr(study.execute.inprocess, "run_job", flaky)
+    monkeypatch.setattr(study.execute, "run_job", flaky)
     assert run()[0] == 0
     assert len(calls) == 3
     assert len(store.read()) == 16
@@ -147,21 +147,21 @@ def test_a_job_that_fails_once_is_tried_again(run, store, monkeypatch):
 
 
 def test_a_job_that_fails_always_is_reported_and_the_others_go_on(run, store, monkeypatch):
-    real = study.execute.inprocess.run_job
+    real = study.execute.run_job
     broken = []
 
     def run_job(job, *rest):
-        broken[:] = broken or [job.case.id]
-        if job.case.id in broken:
+        broken[:] = broken or [job.id]
+        if job.id in broken:
             raise RuntimeError("boom [bold]not markup[/bold]")
         return real(job, *rest)
 
     with monkeypatch.context() as patch:
-        patch.setattr(study.execute.inprocess, "run_job", run_job)
+        patch.setattr(study.execute, "run_job", run_job)
         code, out, _ = run()
     assert code == 1
     assert len(store.read()) == 8
-    assert "1 of 2 jobs are not done" in out
+    assert "1 of 2 cases are not done" in out
     assert "boom [bold]not markup[/bold]" in out
     (failure,) = store.folder.glob("failures/*.txt")
     assert "RuntimeError: boom" in failure.read_text()
@@ -278,12 +278,12 @@ def test_a_traceback_that_cannot_be_written_is_said(run, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(study.execute.inprocess, "run_job", full)
+    monkeypatch.setattr(study.execute, "run_job", full)
     monkeypatch.setattr(Store, "fail", full)
     code, out, _ = run()
     assert code == 1
     assert "its traceback could not be written (No space left on device)" in out
-    assert "2 of 2 jobs are not done" in out
+    assert "2 of 2 cases are not done" in out
 
 
 def test_inprocess_imports_no_ray(grid_file, tmp_path):

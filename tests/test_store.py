@@ -10,17 +10,19 @@ import pytest
 from study import parts
 from study.errors import UserError
 from study.job import run_job
-from study.plan import Job, plan
+from study.plan import Due, Job, plan
 from study.schema import SCHEMA, VOLATILE
 from study.store import Store
-from tests.conftest import tiny_grid
+from tests.conftest import CPU, job_of, tiny_grid
 
 
 @pytest.fixture(scope="module")
 def work(tmp_path_factory):
     grid = tiny_grid(methods="all", predictions=True)
     dataset = grid.dataset.dataset(tmp_path_factory.mktemp("data"), grid.seed)
-    return grid, [run_job(job, grid, dataset, "cpu", "test") for job in plan(grid)]
+    return grid, [
+        run_job(job_of(grid, i), grid, dataset, CPU, "test") for i in range(grid.replicates)
+    ]
 
 
 @pytest.fixture
@@ -43,7 +45,7 @@ def test_what_is_written_is_read_as_it_was(store, work):
 def test_the_metadata_says_version_and_volatile_columns(store):
     for path in store.folder.rglob("*.parquet"):
         metadata = pq.read_schema(path).metadata
-        assert metadata[b"schema_version"] == b"1"
+        assert metadata[b"schema_version"] == b"2"
         assert tuple(json.loads(metadata[b"volatile"])) == VOLATILE
 
 
@@ -95,15 +97,30 @@ def test_a_damaged_part_is_an_error_that_names_it(store, spoil):
 def test_a_part_of_another_schema_is_refused_by_its_version(store):
     path = store.folder / "records" / "old.parquet"
     pq.write_table(pa.table({"record_id": ["a"]}).replace_schema_metadata({}), path)
-    with pytest.raises(UserError, match="schema version none, this program reads 1"):
+    with pytest.raises(UserError, match="schema version none, this program reads 1, 2"):
         store.read()
 
 
 def test_a_part_that_lacks_a_column_is_refused(store):
     path = next((store.folder / "records").glob("*.parquet"))
     pq.write_table(pq.read_table(path).drop_columns(["worker"]), path)
-    with pytest.raises(UserError, match="its columns are not those of schema version 1"):
+    with pytest.raises(UserError, match="its columns are not those of schema version 2"):
         store.read()
+
+
+def test_a_part_of_version_1_is_read_with_what_it_did_not_say(store):
+    """Its records were all trained alone, strictly, by the only formulation there was."""
+    path = next((store.folder / "records").glob("*.parquet"))
+    whole = store.read()
+    later = ["precision", "pack", "formulation"]
+    old = pq.read_table(path).drop_columns(later)
+    metadata = {**old.schema.metadata, b"schema_version": b"1"}
+    pq.write_table(old.replace_schema_metadata(metadata), path)
+    assert store.read().equals(whole)
+    for columns in (["pack"], ["record_id", "precision", "auc"], ["auc"]):
+        assert parts.read_part(path, columns).column_names == columns
+    assert store.read().to_pylist()[0]["formulation"] == "plain"
+    assert store.read().schema.metadata[b"schema_version"] == b"2"
 
 
 def test_a_store_without_records_reads_as_an_empty_table(tmp_path):
@@ -151,10 +168,10 @@ def test_a_failure_is_kept_until_its_job_succeeds(store):
 
 
 def test_a_job_is_named_by_what_it_leaves():
-    job = plan(tiny_grid(methods="all"))[0]
-    part = Job(job.case, job.rows[:3])
-    assert part.id != job.id
-    assert part.id == Job(job.case, job.rows[:3]).id
+    one, other = plan(tiny_grid(methods="all"))
+    part = Due(one.case, one.rows[:3])
+    assert Job((part,)).id == Job((Due(one.case, one.rows[:3]),)).id
+    assert len({Job(dues).id for dues in ((one,), (part,), (one, other))}) == 3
 
 
 @pytest.mark.parametrize("name", ["labels", "logits"])

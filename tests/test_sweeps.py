@@ -27,7 +27,7 @@ def command(*words, program=("-m", "study.run")):
 
 def test_the_quickstart_shows_oversampling_above_the_baseline(tmp_path):
     out = command("grids/quickstart.yaml", "--results", tmp_path)
-    assert "12 of 12 jobs, 0 failed" in out
+    assert "12 of 12 cases, 0 failed" in out
     records = load(tmp_path / "quickstart")
     assert len(records) == 12 * 8
     auc = records.pivot_table(index="case_id", columns="method", values="auc").mean()
@@ -61,7 +61,7 @@ def test_more_jobs_than_a_fit_takes_are_all_done(grid_file, tmp_path):
         "ray.CHUNK = 2; sys.exit(main(sys.argv[1:]))"
     )
     out = command(grid, "--results", tmp_path / "chunks", program=("-c", program))
-    assert "5 of 5 jobs, 0 failed" in out
+    assert "5 of 5 cases, 0 failed" in out
     command(grid, "--results", tmp_path / "whole", "--executor", "inprocess")
     tables = [Store(tmp_path / name / "tiny").read() for name in ("chunks", "whole")]
     chunks, whole = (table.drop_columns(list(VOLATILE)) for table in tables)

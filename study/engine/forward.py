@@ -1,14 +1,14 @@
-"""Forward passes without learning: the outputs of a part of a net, batch after batch."""
+"""Forward passes without learning: the outputs of K networks, batch after batch."""
 
-import numpy as np
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
 from study.engine.inputs import Inputs
 from study.nets import Net, Weights
-
-BATCH = 500
-"""Images a pass. Fixed, because the grouping of a product may move its last bit."""
+from study.nets.convolve import Convolve
+from study.nets.layers import Pass, apart
 
 
 @torch.no_grad()
@@ -16,16 +16,28 @@ def outputs(
     net: Net,
     weights: Weights,
     inputs: Inputs,
-    positions: np.ndarray,
+    positions: Tensor,
+    batch: int,
+    convolve: Convolve,
     start: int = 0,
-    stop: int | None = None,
-) -> Tensor:
-    """(K, n, features): what leaves the layers `start` to `stop` for these n positions."""
-    first = next(weight for layer in weights for weight in layer)
-    (features,) = net.shapes[stop if stop is not None else -1]
-    left = first.new_empty(len(first), len(positions), features)
-    places = torch.from_numpy(positions).to(first.device)
-    for some, part in zip(places.split(BATCH), left.split(BATCH, dim=1), strict=True):
-        x, _ = inputs.batch(some.expand(len(first), -1))
-        part.copy_(net.forward(x, weights, start, stop))
-    return left
+    keep: Sequence[int] = (),
+) -> tuple[Tensor, Tensor]:
+    """The logits (K, n, classes) for positions (K, n), `batch` images a network at a time.
+
+    `weights` are those of the layers from `start` on. The features that enter the head come with
+    them, (networks, n, ...), of the networks that `keep` numbers.
+    """
+    (k, number), first = positions.shape, next(w for layer in weights for w in layer)
+    logits = first.new_empty(k, number, net.form.classes)
+    features = first.new_empty(len(keep), number, *net.shapes[net.head])
+    kept = torch.tensor(keep, dtype=torch.int64, device=first.device)
+    split = max(net.head - start, 0)
+    body, head, how = weights[:split], weights[split:], Pass(k, convolve)
+    for begin in range(0, number, batch):
+        some = slice(begin, begin + batch)
+        x, _ = inputs.batch(positions[:, some])
+        x = net.forward(x, body, how, start, start + split)
+        if keep:
+            features[:, some] = apart(x, k).index_select(0, kept)
+        logits[:, some] = net.forward(x, head, how, start + split)
+    return logits, features

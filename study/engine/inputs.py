@@ -1,7 +1,6 @@
-"""What a training reads: batches gathered by index from images, or from features of its own."""
+"""What networks read: batches gathered by position, from images or from features of their own."""
 
 import warnings
-from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
@@ -9,10 +8,11 @@ import torch
 from torch import Tensor
 
 from study.data import Split
+from study.nets.layers import together
 
 
 class Inputs(Protocol):
-    """K batches by position."""
+    """Batches by position."""
 
     def batch(self, positions: Tensor) -> tuple[Tensor, Tensor]:
         """What enters the first layer, and the labels (K, batch), for positions (K, batch)."""
@@ -29,24 +29,22 @@ class Images:
         self._dtype = dtype
 
     def batch(self, positions: Tensor) -> tuple[Tensor, Tensor]:
-        k, size = positions.shape
-        pixels = self._pixels.index_select(0, positions.flatten())
-        apart = pixels.view(k, size, *pixels.shape[1:]).permute(1, 0, 4, 2, 3)
-        stacked = apart.reshape(size, -1, *apart.shape[3:])  # a view where K = 1
-        x = stacked.to(self._dtype, memory_format=torch.channels_last)
+        pixels = self._pixels.index_select(0, positions.flatten()).unflatten(0, positions.shape)
+        x = together(pixels.permute(0, 1, 4, 2, 3))
+        x = x.to(self._dtype, memory_format=torch.channels_last)
         return x.mul_(self._scale), self._labels[positions]
 
 
 class Features:
-    """Features (K, n, features), each network's own, and the labels (n) they share."""
+    """Rows of features, those of K networks one below the other, and the label of each row."""
 
-    def __init__(self, features: Tensor, labels: Tensor):
-        self._features = features
+    def __init__(self, rows: Tensor, labels: Tensor):
+        self._rows = rows
         self._labels = labels
 
     def batch(self, positions: Tensor) -> tuple[Tensor, Tensor]:
-        each = positions.unsqueeze(-1).expand(-1, -1, self._features.shape[-1])
-        return self._features.gather(1, each), self._labels[positions]
+        rows = self._rows.index_select(0, positions.flatten()).unflatten(0, positions.shape)
+        return together(rows), self._labels[positions]
 
 
 class IndexStream:
@@ -71,11 +69,6 @@ class IndexStream:
         stream = np.concatenate(parts)
         self._left = stream[needed:]
         return stream[:needed].reshape(steps, self._batch)
-
-
-def lockstep(orders: Sequence[IndexStream], steps: int, device: str) -> Tensor:
-    """The next batches of K networks, (steps, K, batch), on the device."""
-    return torch.from_numpy(np.stack([order.take(steps) for order in orders], axis=1)).to(device)
 
 
 def tensor(array: np.ndarray) -> Tensor:

@@ -1,14 +1,20 @@
-"""How a process must be set before it trains: threads, denormals, memory, precision."""
+"""How a process must be set before it trains: threads, denormals, memory, precision, graphs."""
 
 import ctypes
+import gc
 import os
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Literal
 
 import torch
 
 THREADS = 1
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+
+Precision = Literal["strict", "tf32", "bf16"]
 
 
 def settle() -> None:
@@ -18,8 +24,7 @@ def settle() -> None:
     """
     torch.set_num_threads(THREADS)
     torch.set_flush_denormal(True)
-    torch.backends.cuda.matmul.allow_tf32 = False
-    torch.backends.cudnn.allow_tf32 = False
+    _allow_tf32(False)
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.deterministic = True
     if sys.platform == "linux":
@@ -35,6 +40,44 @@ def _keep_freed_memory() -> None:
     if hasattr(libc, "mallopt"):
         libc.mallopt(M_MMAP_THRESHOLD, 1 << 30)
         libc.mallopt(M_TRIM_THRESHOLD, (1 << 31) - 1)
+
+
+@contextmanager
+def precision(name: Precision, device: str) -> Iterator[None]:
+    """Products within are rounded as `name` says; weights, updates and losses stay float32.
+
+    strict: float32 throughout. tf32: CUDA's tensor cores round factors to 10 bits. bf16: factors
+    and what travels between layers are bfloat16.
+    """
+    _allow_tf32(name == "tf32")
+    try:
+        with torch.autocast(device, torch.bfloat16, name == "bf16", cache_enabled=False):
+            yield
+    finally:
+        _allow_tf32(False)
+
+
+def _allow_tf32(allowed: bool) -> None:
+    """Both switches: one governs products, the other convolutions, and their defaults differ."""
+    torch.backends.cuda.matmul.allow_tf32 = allowed
+    torch.backends.cudnn.allow_tf32 = allowed
+
+
+def recorded(step: Callable[[], None], device: torch.device) -> Callable[[], None]:
+    """The step as one launch, on CUDA; elsewhere as it is. Recording takes no step."""
+    if device.type != "cuda":
+        return step
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        step()
+    return graph.replay
+
+
+def release(device: str) -> None:
+    """Give back what a failed attempt held."""
+    gc.collect()
+    if device == "cuda":
+        torch.cuda.empty_cache()
 
 
 def pick_device(name: str) -> str:

@@ -2,6 +2,8 @@
 
 from typing import Literal
 
+import numpy as np
+
 from study.section import NonNegative, Positive, Section
 
 
@@ -11,9 +13,13 @@ class Rate(Section):
     policy: str
     base: Positive
 
-    def at(self, iteration: int) -> float:
-        """The rate of an iteration, counted from 0."""
+    def at(self, iterations: np.ndarray) -> np.ndarray:
+        """The rates of these iterations, counted from 0."""
         raise TypeError(f"{type(self).__name__} gives no rate")
+
+    def times(self, factor: float) -> "Rate":
+        """The same policy from another base."""
+        return self.model_copy(update={"base": self.base * factor})
 
 
 class Inverse(Rate):
@@ -23,8 +29,8 @@ class Inverse(Rate):
     gamma: NonNegative
     power: NonNegative
 
-    def at(self, iteration: int) -> float:
-        return float(self.base * (1 + self.gamma * iteration) ** -self.power)
+    def at(self, iterations: np.ndarray) -> np.ndarray:
+        return self.base * (1 + self.gamma * iterations) ** -self.power
 
 
 class Fixed(Rate):
@@ -32,8 +38,8 @@ class Fixed(Rate):
 
     policy: Literal["fixed"]
 
-    def at(self, iteration: int) -> float:
-        return self.base
+    def at(self, iterations: np.ndarray) -> np.ndarray:
+        return np.full(len(iterations), self.base)
 
 
 RATES: dict[str, type[Rate]] = {"inv": Inverse, "fixed": Fixed}

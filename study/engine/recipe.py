@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from annotated_types import Ge, Le, Lt
 from pydantic import SerializeAsAny, Strict
 
+from study.engine.machine import Precision
 from study.engine.rates import Rate
 from study.section import NonNegative, Positive, Section, Whole
 
@@ -15,6 +16,7 @@ class Recipe(Section):
     bias_rate: the rate of biases, as a multiple of that of weights.
     update: caffe (the rate inside the momentum buffer) or torch; they differ when the rate moves.
     second_phase_rate: what a second phase multiplies the base rate by.
+    precision: how products are rounded while training (strict, tf32, bf16); evaluation is strict.
     """
 
     iterations: Whole
@@ -25,3 +27,4 @@ class Recipe(Section):
     bias_rate: NonNegative
     update: Literal["caffe", "torch"] = "caffe"
     second_phase_rate: Positive = 0.1
+    precision: Precision = "strict"

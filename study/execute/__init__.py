@@ -6,8 +6,11 @@ from importlib import import_module
 from typing import Protocol
 
 from study.data import Dataset
+from study.engine.means import Means
 from study.grid import Grid
-from study.plan import Job
+from study.job import run_job
+from study.plan import Due, Job
+from study.results import Results
 from study.store import Store
 
 ATTEMPTS = 2
@@ -23,6 +26,10 @@ class Work:
     store: Store
     code: str
 
+    def do(self, job: Job, means: Means) -> Results:
+        """A job, from start to records."""
+        return run_job(job, self.grid, self.dataset, means, self.code)
+
 
 class Watch(Protocol):
     """Who is told how the jobs fare."""
@@ -33,6 +40,9 @@ class Watch(Protocol):
     def failed(self, job: Job, traceback: str) -> None:
         """Every attempt at the job raised; this is the last one's traceback."""
 
+    def note(self, text: str) -> None:
+        """Something that a job has to say."""
+
 
 @dataclass(frozen=True)
 class Place:
@@ -41,12 +51,13 @@ class Place:
     Without workers or address: as many as the cluster holds, and a cluster of one's own.
     """
 
-    device: str
+    means: Means
     workers: int | None = None
     address: str | None = None
 
 
-Executor = Callable[[Sequence[Job], Work, Watch, Place], None]
+Executor = Callable[[Sequence[Due], Work, Watch, Place], None]
+"""Gathers cases into jobs as the place wants them, and gets them done."""
 
 EXECUTORS = {"ray": "study.execute.ray", "inprocess": "study.execute.inprocess"}
 

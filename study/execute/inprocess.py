@@ -4,20 +4,21 @@ import traceback
 from collections.abc import Sequence
 
 from study.execute import ATTEMPTS, Place, Watch, Work
-from study.job import run_job
-from study.plan import Job
+from study.plan import Due, gather
 
 
-def execute(jobs: Sequence[Job], work: Work, watch: Watch, place: Place) -> None:
+def execute(dues: Sequence[Due], work: Work, watch: Watch, place: Place) -> None:
     """Run the jobs in this process, in their order."""
-    for job in jobs:
+    for job in gather(dues, place.means.most, workers=1):
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                results = run_job(job, work.grid, work.dataset, place.device, work.code)
+                results = work.do(job, place.means)
                 work.store.write(results)
             except Exception:
                 if attempt == ATTEMPTS:
                     watch.failed(job, traceback.format_exc())
             else:
+                for text in results.notes:
+                    watch.note(text)
                 watch.done(job)
                 break

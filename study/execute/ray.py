@@ -27,10 +27,10 @@ import ray
 from ray import tune
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from study.engine.means import Means
 from study.errors import UserError
 from study.execute import ATTEMPTS, Place, Watch, Work
-from study.job import run_job
-from study.plan import Job
+from study.plan import Due, Job, gather
 from study.store import Store
 
 CLUSTER = "needed: auto, HOST:PORT or ray://HOST:PORT of a running cluster"
@@ -43,9 +43,9 @@ class Trial(tune.Trainable):
     """One job. The process goes on to the next; a job leaves nothing behind in it."""
 
     def setup(
-        self, config: dict[str, Any], jobs: Any, work: Work, device: str, writer: Any
+        self, config: dict[str, Any], jobs: Any, work: Work, means: Means, writer: Any
     ) -> None:
-        self._jobs, self._work, self._device, self._writer = jobs, work, device, writer
+        self._jobs, self._work, self._means, self._writer = jobs, work, means, writer
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -53,10 +53,9 @@ class Trial(tune.Trainable):
         return True
 
     def step(self) -> dict[str, Any]:
-        work = self._work
-        results = run_job(self._job, work.grid, work.dataset, self._device, work.code)
+        results = self._work.do(self._job, self._means)
         ray.get(self._writer.write.remote(results))
-        return {"done": True}
+        return {"done": True, "notes": results.notes}
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Nothing: a job is done or it is not."""
@@ -75,6 +74,8 @@ class Relay(tune.Callback):
         return {}
 
     def on_trial_complete(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
+        for text in trial.last_result.get("notes", ()):
+            self._watch.note(text)
         self._watch.done(self._ended(trial))
 
     def on_trial_error(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
@@ -88,14 +89,17 @@ class Relay(tune.Callback):
         return job
 
 
-def execute(jobs: Sequence[Job], work: Work, watch: Watch, place: Place) -> None:
+def execute(dues: Sequence[Due], work: Work, watch: Watch, place: Place) -> None:
     """Run the jobs on a cluster: the one at `address`, or one made on this machine."""
     stop = signal.getsignal(signal.SIGTERM)
     _connect(place)
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, stop)  # Ray puts its own in its place, which aborts
     try:
-        place = replace(place, device=_device(place.device))
+        means = replace(place.means, device=_device(place.means.device))
+        means.check(work.grid.recipe.precision)
+        place = replace(place, means=means)
+        jobs = gather(dues, means.most, _workers(place))
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
         writer = ray.remote(Store).options(num_cpus=0, scheduling_strategy=here)
         writer = writer.remote(work.store.folder)
@@ -141,6 +145,12 @@ def _device(name: str) -> str:
     return ("cuda" if gpus else "cpu") if name == "auto" else name
 
 
+def _workers(place: Place) -> int:
+    """How many jobs the cluster can hold at a time."""
+    has = ray.cluster_resources()
+    return place.workers or int(has.get("GPU" if place.means.device == "cuda" else "CPU", 1)) or 1
+
+
 def _finish(jobs: Sequence[Job], work: Work, watch: Watch, place: Place, writer: Any) -> None:
     """Fit until every job is done or has failed.
 
@@ -168,10 +178,10 @@ def _finish(jobs: Sequence[Job], work: Work, watch: Watch, place: Place, writer:
 def _fit(jobs: Sequence[Job], work: Work, place: Place, writer: Any, relay: "Relay") -> None:
     """One Tune run over these jobs."""
     relay.jobs = jobs
-    gpus = ray.cluster_resources().get("GPU", 0) if place.device == "cuda" else 0
+    gpus = ray.cluster_resources().get("GPU", 0) if place.means.device == "cuda" else 0
     share = min(1.0, gpus / place.workers) if place.workers else float(bool(gpus))
     trainable = tune.with_resources(
-        tune.with_parameters(Trial, jobs=list(jobs), work=work, device=place.device, writer=writer),
+        tune.with_parameters(Trial, jobs=list(jobs), work=work, means=place.means, writer=writer),
         {"cpu": 1, "gpu": share},
     )
     with tempfile.TemporaryDirectory(prefix="study-tune-") as scratch:

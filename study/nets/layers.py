@@ -5,89 +5,121 @@ weights carry K in front. K convolutions are one grouped convolution, K products
 product, so that networks advance in lockstep without seeing one another.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from math import prod, sqrt
+from math import prod
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-Shape = tuple[int, ...]
-"""Of what enters or leaves a layer, for one image of one network: (C, H, W) or (features,)."""
-
-Fill = Callable[[np.random.Generator, Shape], np.ndarray]
-
-
-def zeros(rng: np.random.Generator, shape: Shape) -> np.ndarray:
-    """All zero; draws nothing."""
-    return np.zeros(shape, np.float32)
-
-
-def xavier(rng: np.random.Generator, shape: Shape) -> np.ndarray:
-    """Caffe's Xavier: uniform in +-sqrt(3 / fan in)."""
-    bound = sqrt(3 / prod(shape[1:]))
-    return rng.uniform(-bound, bound, shape).astype(np.float32)
+from study.nets.convolve import Convolve, grouped
+from study.nets.fills import Fill, Shape, ones, xavier, zeros
+from study.nets.noise import keep
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """One weight of a layer: its shape for one network, how it is filled, whether it is a bias."""
+    """A tensor that a layer holds: its shape for one network, how it is filled, whether it is a
+    bias, and whether it is learned or only kept from step to step.
+    """
 
     shape: Shape
     fill: Fill
     bias: bool = False
+    learned: bool = True
+
+
+@dataclass(frozen=True)
+class Pass:
+    """How K networks are run: by which convolution, and whether they learn.
+
+    keys: of each layer that draws, one key a network (K); None where nothing is learned.
+    frozen: these layers only serve others that learn.
+    """
+
+    k: int
+    convolve: Convolve = grouped
+    keys: Iterator[Tensor] | None = None
+    frozen: bool = False
 
 
 class Layer:
     """A step of a net. One that learns nothing has no parameters."""
+
+    draws = 0
+    """How many keys it takes from a pass."""
 
     def out(self, shape: Shape) -> Shape:
         """What leaves the layer when `shape` enters."""
         return shape
 
     def parameters(self, shape: Shape) -> tuple[Parameter, ...]:
-        """The weights that the layer learns when `shape` enters."""
+        """What the layer holds when `shape` enters."""
         return ()
 
-    def forward(self, x: Tensor, weights: Sequence[Tensor], k: int) -> Tensor:
-        """The layer of K networks applied to their batches."""
+    def forward(self, x: Tensor, weights: Iterator[Tensor], how: Pass) -> Tensor:
+        """The layer of K networks applied to their batches; it takes its own from `weights`."""
         raise TypeError(f"{type(self).__name__} computes nothing")
 
 
 @dataclass(frozen=True)
 class Conv(Layer):
-    """Convolution with bias."""
+    """Convolution, square, with as many rows of zeros around as `padding` says."""
 
     channels: int
     kernel: int
+    stride: int = 1
+    padding: int = 0
+    bias: bool = True
+    fill: Fill = xavier
 
     def out(self, shape: Shape) -> Shape:
-        _, height, width = shape
-        return self.channels, height - self.kernel + 1, width - self.kernel + 1
+        _, *sides = shape
+        high, wide = ((n + 2 * self.padding - self.kernel) // self.stride + 1 for n in sides)
+        return self.channels, high, wide
 
     def parameters(self, shape: Shape) -> tuple[Parameter, ...]:
-        weight = (self.channels, shape[0], self.kernel, self.kernel)
-        return Parameter(weight, xavier), Parameter((self.channels,), zeros, bias=True)
+        weight = Parameter((self.channels, shape[0], self.kernel, self.kernel), self.fill)
+        bias = Parameter((self.channels,), zeros, bias=True)
+        return (weight, bias) if self.bias else (weight,)
 
-    def forward(self, x: Tensor, weights: Sequence[Tensor], k: int) -> Tensor:
-        weight, bias = weights
-        return F.conv2d(x, weight.flatten(0, 1), bias.flatten(), groups=k)
+    def forward(self, x: Tensor, weights: Iterator[Tensor], how: Pass) -> Tensor:
+        weight = next(weights)
+        bias = next(weights) if self.bias else None
+        return how.convolve(x, weight, bias, self.stride, self.padding)
 
 
 @dataclass(frozen=True)
 class MaxPool(Layer):
-    """The largest of each square, side by side."""
+    """The largest of each square; squares lie `stride` apart, side by side without one.
+
+    ceil: a square that only begins inside counts too.
+    """
 
     size: int
+    stride: int | None = None
+    ceil: bool = False
 
     def out(self, shape: Shape) -> Shape:
-        channels, height, width = shape
-        return channels, height // self.size, width // self.size
+        channels, *sides = shape
+        step = self.stride or self.size
+        high, wide = ((n - self.size + (step - 1 if self.ceil else 0)) // step + 1 for n in sides)
+        return channels, high, wide
 
-    def forward(self, x: Tensor, weights: Sequence[Tensor], k: int) -> Tensor:
-        return F.max_pool2d(x, self.size)
+    def forward(self, x: Tensor, weights: Iterator[Tensor], how: Pass) -> Tensor:
+        return F.max_pool2d(x, self.size, self.stride, ceil_mode=self.ceil)
+
+
+@dataclass(frozen=True)
+class Average(Layer):
+    """Images to features: the mean of each channel."""
+
+    def out(self, shape: Shape) -> Shape:
+        return shape[:1]
+
+    def forward(self, x: Tensor, weights: Iterator[Tensor], how: Pass) -> Tensor:
+        return x.mean((2, 3)).unflatten(1, (how.k, -1)).transpose(0, 1)
 
 
 @dataclass(frozen=True)
@@ -97,10 +129,8 @@ class Flatten(Layer):
     def out(self, shape: Shape) -> Shape:
         return (prod(shape),)
 
-    def forward(self, x: Tensor, weights: Sequence[Tensor], k: int) -> Tensor:
-        batch, channels, height, width = x.shape
-        apart = x.permute(0, 2, 3, 1).reshape(batch, height, width, k, channels // k)
-        return apart.permute(3, 0, 1, 2, 4).reshape(k, batch, -1)
+    def forward(self, x: Tensor, weights: Iterator[Tensor], how: Pass) -> Tensor:
+        return apart(x, how.k).permute(0, 1, 3, 4, 2).flatten(2)
 
 
 @dataclass(frozen=True)
@@ -108,17 +138,18 @@ class Linear(Layer):
     """Fully connected, with bias."""
 
     features: int
+    fill: Fill = xavier
 
     def out(self, shape: Shape) -> Shape:
         return (self.features,)
 
     def parameters(self, shape: Shape) -> tuple[Parameter, ...]:
-        weight = (self.features, *shape)
-        return Parameter(weight, xavier), Parameter((self.features,), zeros, bias=True)
+        weight = Parameter((self.features, *shape), self.fill)
+        return weight, Parameter((self.features,), zeros, bias=True)
 
-    def forward(self, x: Tensor, weights: Sequence[Tensor], k: int) -> Tensor:
-        weight, bias = weights
-        if k == 1:  # a fifth faster on a CPU than a batched product of one
+    def forward(self, x: Tensor, weights: Iterator[Tensor], how: Pass) -> Tensor:
+        weight, bias = next(weights), next(weights)
+        if how.k == 1:  # a fifth faster on a CPU than a batched product of one
             return F.linear(x.squeeze(0), weight.squeeze(0), bias.squeeze(0)).unsqueeze(0)
         return torch.baddbmm(bias.unsqueeze(1), x, weight.transpose(1, 2))
 
@@ -127,5 +158,98 @@ class Linear(Layer):
 class ReLU(Layer):
     """max(0, x)."""
 
-    def forward(self, x: Tensor, weights: Sequence[Tensor], k: int) -> Tensor:
+    def forward(self, x: Tensor, weights: Iterator[Tensor], how: Pass) -> Tensor:
         return F.relu(x)
+
+
+@dataclass(frozen=True)
+class Dropout(Layer):
+    """While learning, a share of what enters is set to zero and the rest made up for it."""
+
+    share: float
+
+    draws = 1
+
+    def forward(self, x: Tensor, weights: Iterator[Tensor], how: Pass) -> Tensor:
+        if how.keys is None:
+            return x
+        own = apart(x, how.k)
+        kept = keep(own.shape, next(how.keys), 1 - self.share)
+        return together(torch.where(kept, own / (1 - self.share), 0))
+
+
+@dataclass(frozen=True)
+class BatchNorm(Layer):
+    """Each channel of images to mean 0 and variance 1, over a network's own batch; then scale and
+    shift. Where nothing is learned, or only above, by the running mean and variance.
+    """
+
+    momentum: float = 0.1
+    eps: float = 1e-5
+
+    def parameters(self, shape: Shape) -> tuple[Parameter, ...]:
+        own = shape[:1]
+        return (
+            Parameter(own, ones),
+            Parameter(own, zeros, bias=True),
+            Parameter(own, zeros, learned=False),
+            Parameter(own, ones, learned=False),
+        )
+
+    def forward(self, x: Tensor, weights: Iterator[Tensor], how: Pass) -> Tensor:
+        scale, shift, mean, variance = (next(weights).view(-1) for _ in range(4))
+        batch = how.keys is not None and not how.frozen
+        return F.batch_norm(x, mean, variance, scale, shift, batch, self.momentum, self.eps)
+
+
+@dataclass(frozen=True)
+class Residual(Layer):
+    """The sum of two rows of layers over the same images; a row without layers changes nothing."""
+
+    branch: tuple[Layer, ...]
+    shortcut: tuple[Layer, ...] = ()
+
+    @property
+    def draws(self) -> int:  # type: ignore[override]
+        return sum(layer.draws for layer in self.branch + self.shortcut)
+
+    def out(self, shape: Shape) -> Shape:
+        one, other = shapes(self.branch, shape)[-1], shapes(self.shortcut, shape)[-1]
+        if one != other:
+            raise ValueError(f"a branch leaves {one} and its shortcut {other}: they do not add up")
+        return one
+
+    def parameters(self, shape: Shape) -> tuple[Parameter, ...]:
+        rows = ((row, shapes(row, shape)) for row in (self.branch, self.shortcut))
+        return tuple(
+            parameter
+            for row, entering in rows
+            for layer, own in zip(row, entering, strict=False)
+            for parameter in layer.parameters(own)
+        )
+
+    def forward(self, x: Tensor, weights: Iterator[Tensor], how: Pass) -> Tensor:
+        one = other = x
+        for layer in self.branch:
+            one = layer.forward(one, weights, how)
+        for layer in self.shortcut:
+            other = layer.forward(other, weights, how)
+        return one + other
+
+
+def shapes(layers: tuple[Layer, ...], shape: Shape) -> list[Shape]:
+    """What enters each layer of a row, and what leaves the last."""
+    found = [shape]
+    for layer in layers:
+        found.append(layer.out(found[-1]))
+    return found
+
+
+def apart(x: Tensor, k: int) -> Tensor:
+    """What travels, as (K, batch, channels, height, width) or (K, batch, features); a view."""
+    return x if x.dim() == 3 else x.unflatten(1, (k, -1)).transpose(0, 1)
+
+
+def together(x: Tensor) -> Tensor:
+    """The inverse of `apart`; a view of images whose channels lie network by network."""
+    return x if x.dim() == 3 else x.transpose(0, 1).flatten(1, 2)

@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from study.form import Form
-from study.nets.layers import Layer, Parameter, Shape
+from study.nets.fills import Shape
+from study.nets.layers import Layer, Parameter, Pass, shapes
 
 Weights = list[tuple[Tensor, ...]]
 """Of K networks, a tuple for each layer; every tensor with K in front."""
@@ -30,25 +30,34 @@ class Net:
     def __post_init__(self) -> None:
         if self.shapes[-1] != (self.form.classes,):
             raise ValueError(f"the last layer leaves {self.shapes[-1]}, not a number a class")
-        if not any(self.parameters[self.head :]) or len(self.shapes[self.head]) != 1:
-            raise ValueError(f"head {self.head} is no layer that learns from features")
+        if not any(self.parameters[self.head :]):
+            raise ValueError(f"there is no layer that learns from head {self.head} on")
 
     @cached_property
     def shapes(self) -> list[Shape]:
         """What enters each layer, and what leaves the last; an image is (C, H, W)."""
         height, width, channels = self.form.image
-        shapes: list[Shape] = [(channels, height, width)]
-        for layer in self.layers:
-            shapes.append(layer.out(shapes[-1]))
-            if min(shapes[-1]) < 1:
+        found = shapes(self.layers, (channels, height, width))
+        for layer, shape in zip(self.layers, found[1:], strict=True):
+            if min(shape) < 1:
                 raise ValueError(f"nothing is left of {height} x {width} images after {layer}")
-        return shapes
+        return found
 
     @cached_property
     def parameters(self) -> list[tuple[Parameter, ...]]:
-        """What each layer learns."""
-        entering = [shape for shape, _ in pairwise(self.shapes)]
-        return [layer.parameters(shape) for layer, shape in zip(self.layers, entering, strict=True)]
+        """What each layer holds."""
+        entering = zip(self.layers, self.shapes, strict=False)
+        return [layer.parameters(shape) for layer, shape in entering]
+
+    @cached_property
+    def draws(self) -> int:
+        """How many keys a pass needs that learns."""
+        return sum(layer.draws for layer in self.layers)
+
+    @cached_property
+    def still(self) -> bool:
+        """Whether an image has the same features below the head however often it is seen."""
+        return not any(layer.draws for layer in self.layers[: self.head])
 
     def initial(self, rngs: Sequence[np.random.Generator]) -> Weights:
         """Fresh weights of one network for each generator, drawn layer by layer."""
@@ -61,12 +70,11 @@ class Net:
         ]
 
     def forward(
-        self, x: Tensor, weights: Weights, start: int = 0, stop: int | None = None
+        self, x: Tensor, weights: Weights, how: Pass, start: int = 0, stop: int | None = None
     ) -> Tensor:
         """The layers from `start` to before `stop`; `weights` are theirs, of all the networks."""
-        k = next(len(weight) for layer in weights for weight in layer)
         for layer, own in zip(self.layers[start:stop], weights, strict=True):
-            x = layer.forward(x, own, k)
+            x = layer.forward(x, iter(own), how)
         return x
 
 

@@ -1,0 +1,34 @@
+"""Means: on what and how networks are computed; never part of what they are."""
+
+from dataclasses import dataclass
+
+from study.engine.machine import Precision
+from study.errors import UserError
+
+MOST = 128
+"""Networks in a pack at most, unless more are asked for: a card has enough to do long before."""
+
+
+@dataclass(frozen=True)
+class Means:
+    """The device, networks in a pack and the formulation; None where the machine is to choose."""
+
+    device: str
+    pack: int | None = None
+    formulation: str | None = None
+
+    @property
+    def most(self) -> int:
+        """Networks in a pack at most. On a CPU one: packing buys nothing there."""
+        return self.pack or (MOST if self.device == "cuda" else 1)
+
+    def check(self, precision: Precision) -> None:
+        """Refuse what a CPU does not have."""
+        if self.device != "cpu":
+            return
+        if precision == "tf32":
+            raise UserError(
+                "recipe.precision: found tf32, which needs a CUDA device; on a CPU: strict, bf16"
+            )
+        if self.formulation == "triton":
+            raise UserError("--formulation triton: needs a CUDA device; on a CPU: auto, plain")

@@ -1,0 +1,261 @@
+"""Networks in packs: the same as alone, whatever the pack, its size, its mates and its memory."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from study.engine import formulations, rehearsal
+from study.engine.means import MOST, Means
+from study.engine.rehearsal import Rehearsal, choose, race, room
+from study.errors import UserError
+from study.form import Form
+from study.job import run_job
+from study.metrics import auc_per_class
+from study.nets import NETS, convolve
+from study.packs import even, pad, rectangle
+from study.plan import gather, plan
+from study.schema import VOLATILE
+from tests.conftest import CPU, job_of, tiny_grid
+
+CLOSE = ("auc", "accuracy", "train_accuracy", "train_loss")
+GRID = tiny_grid(
+    methods="all", replicates=3, predictions=True, recipe={"iterations": 12, "batch": 8}
+)
+WIDE = {
+    "model": "allcnn",
+    "dataset": {"size": 12, "train_images": 20, "test_images": 8, "train_per_class": 12},
+}
+
+
+def data(grid, tmp_path_factory):
+    return grid.dataset.dataset(tmp_path_factory.mktemp("data"), grid.seed)
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    return data(GRID, tmp_path_factory)
+
+
+@pytest.fixture(scope="module")
+def alone(dataset):
+    """The records of each case in a job of its own, network after network."""
+    return [run_job(job_of(GRID, i), GRID, dataset, CPU, "test") for i in range(3)]
+
+
+def assert_same(packed, alone, tolerance=1e-4):
+    """The same records in the same order, up to rounding."""
+    single = [record for results in alone for record in results.records]
+    assert [r["record_id"] for r in packed.records] == [r["record_id"] for r in single]
+    for ours, theirs in zip(packed.records, single, strict=True):
+        for column in ours.keys() - {*VOLATILE, *CLOSE, "auc_per_class", "recall_per_class"}:
+            if column != "confusion":
+                assert ours[column] == theirs[column], column
+        assert ours["train_loss"] == pytest.approx(theirs["train_loss"], abs=tolerance)
+        assert ours["auc"] == pytest.approx(theirs["auc"], abs=2e-3)
+    for results in alone:
+        for name, logits in results.predictions.items():
+            np.testing.assert_allclose(packed.predictions[name], logits, atol=4e-3)  # float16
+
+
+@pytest.mark.parametrize(("size", "used"), [(2, 2), (4, 3), (5, 5), (9, 9), (100, 9)])
+def test_a_job_in_packs_leaves_the_records_of_networks_trained_alone(dataset, alone, size, used):
+    """Nine full trainings and six second phases; a pack of five is padded."""
+    packed = run_job(job_of(GRID, 0, 1, 2), GRID, dataset, Means("cpu", size), "test")
+    assert_same(packed, alone)
+    assert packed.notes == ()
+    by_phase = {r["second_phase"]: r["pack"] for r in packed.records}
+    assert by_phase[None] == used
+    assert {r["formulation"] for r in packed.records} == {"plain"}
+
+
+@pytest.mark.parametrize("formulation", ["planes", "im2col"])
+def test_a_formulation_changes_rounding_and_no_more(dataset, alone, formulation):
+    means = Means("cpu", 9, formulation)
+    packed = run_job(job_of(GRID, 0, 1, 2), GRID, dataset, means, "test")
+    assert_same(packed, alone)
+    assert {r["formulation"] for r in packed.records} == {formulation}
+
+
+def test_a_net_with_dropout_trains_its_second_phases_on_images(tmp_path_factory):
+    """The same keys in every pack; and the phases of a case are two, not one."""
+    grid = tiny_grid(
+        methods=["baseline", "oversampling", "two_phase_oversampling"],
+        recipe={"iterations": 5, "batch": 8},
+        **WIDE,
+    )
+    whole = data(grid, tmp_path_factory)
+    alone = [run_job(job_of(grid, i), grid, whole, CPU, "test") for i in range(2)]
+    packed = run_job(job_of(grid, 0, 1), grid, whole, Means("cpu", 4), "test")
+    assert_same(packed, alone)
+    losses = [record["train_loss"] for record in packed.records]
+    assert len(set(losses)) == len(losses)
+
+
+def short_of_memory(monkeypatch, most):
+    """Training more than `most` networks at once fails, as a card's allocator fails."""
+    real, tried = study_packs().fit, []
+
+    def fit(net, weights, inputs, courses, *rest):
+        tried.append(len(courses))
+        if len(courses) > most:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return real(net, weights, inputs, courses, *rest)
+
+    monkeypatch.setattr(study_packs(), "fit", fit)
+    return tried
+
+
+def study_packs():
+    from study import packs
+
+    return packs
+
+
+def test_out_of_memory_halves_the_pack_says_so_and_loses_nothing(dataset, alone, monkeypatch):
+    tried = short_of_memory(monkeypatch, 2)
+    packed = run_job(job_of(GRID, 0, 1, 2), GRID, dataset, Means("cpu", 9), "test")
+    assert tried[:3] == [9, 4, 2]
+    assert packed.notes == (
+        "out of memory with packs of 9 networks; going on with 4",
+        "out of memory with packs of 4 networks; going on with 2",
+    )
+    assert_same(packed, alone)
+    assert {record["pack"] for record in packed.records} <= {1, 2}
+
+
+def test_out_of_memory_in_a_second_phase_repeats_the_pack(dataset, alone, monkeypatch):
+    packs = study_packs()
+    real = packs.fit
+
+    def fit(net, weights, inputs, courses, recipe, formulation, enter=0, start=0):
+        if start and len(courses) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return real(net, weights, inputs, courses, recipe, formulation, enter, start)
+
+    monkeypatch.setattr(packs, "fit", fit)
+    packed = run_job(job_of(GRID, 0, 1, 2), GRID, dataset, Means("cpu", 9), "test")
+    assert packed.notes
+    assert_same(packed, alone)
+
+
+def test_one_network_that_does_not_fit_is_an_error(dataset, monkeypatch):
+    short_of_memory(monkeypatch, 0)
+    with pytest.raises(torch.OutOfMemoryError):
+        run_job(job_of(GRID), GRID, dataset, Means("cpu", 2), "test")
+
+
+@settings(deadline=None)
+@given(st.integers(1, 500), st.integers(1, 200))
+def test_packs_are_as_few_as_can_be_and_as_even(number, most):
+    size = even(number, most)
+    packs = -(-number // size)
+    assert size <= most
+    assert packs == -(-number // most)
+    assert packs * size - number < packs, "no pack could be smaller by one"
+    assert even(0, most) == 0
+
+
+def test_a_pack_is_padded_with_its_last_network():
+    assert pad(["a", "b"], 4) == ["a", "b", "b", "b"]
+    assert pad(["a", "b"], 2) == ["a", "b"]
+    rows = rectangle([np.array([3, 4]), np.array([7]), np.array([1, 2, 5])])
+    assert rows.tolist() == [[3, 4, 3], [7, 7, 7], [1, 2, 5]]
+
+
+def test_jobs_fill_packs_and_leave_no_worker_idle():
+    dues = plan(tiny_grid(replicates=10))
+    assert [len(job.dues) for job in gather(dues, 1, 2)] == [1] * 10
+    assert [len(job.dues) for job in gather(dues, 4, 1)] == [4, 4, 2]
+    assert [len(job.dues) for job in gather(dues, 128, 4)] == [3, 3, 3, 1]
+    assert gather([], 4, 2) == []
+    assert tuple(due for job in gather(dues, 3, 1) for due in job.dues) == tuple(dues)
+
+
+LENET = NETS["lenet5"](Form(28, 28, 1, 10))
+RECIPE = tiny_grid().recipe
+
+
+def test_a_pack_is_what_is_asked_for_else_one_on_a_cpu(monkeypatch):
+    assert room(LENET, RECIPE, Means("cpu"), 100) == 1
+    assert room(LENET, RECIPE, Means("cpu", 7), 100) == 7
+    assert room(LENET, RECIPE, Means("cuda", 300), 100) == 300
+    assert choose(LENET, RECIPE, Means("cpu"), 8) == "plain"
+    assert choose(LENET, RECIPE, Means("cuda", None, "im2col"), 8) == "im2col"
+
+
+@pytest.mark.parametrize(("free", "size"), [(0, 1), (1e9, 8), (1e12, MOST)])
+def test_a_pack_on_a_card_is_what_its_free_memory_holds(monkeypatch, free, size):
+    """A network takes 90 MB a step here and 10 MB of features (5,000 images x 500 x 4 bytes)."""
+    monkeypatch.setattr(rehearsal, "_memory_a_network", lambda _: 90_000_000)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (int(free), 0))
+    assert room(LENET, RECIPE, Means("cuda"), 5000) == size
+
+
+def test_a_formulation_that_is_wrong_or_fails_loses_the_race_with_its_reason(monkeypatch):
+    def wrong(x, weight, bias, stride, padding):
+        return convolve.grouped(x, weight, bias, stride, padding) * 1.01
+
+    def broken(*_):
+        raise RuntimeError("no kernel image\nis available")
+
+    for name, way in (("wrong", wrong), ("broken", broken)):
+        monkeypatch.setitem(convolve.CONVOLUTIONS, name, way)
+        monkeypatch.setitem(formulations.FORMULATIONS, name, formulations.Formulation(name))
+    small = Rehearsal(LENET, RECIPE, "cpu", 2)
+    laps = race(small, ["broken", "im2col", "wrong", "plain"], laps=2)
+    assert {lap.formulation for lap in laps[:2]} == {"im2col", "plain"}
+    assert laps[0].seconds <= laps[1].seconds
+    reasons = {lap.formulation: lap.reason for lap in laps[2:]}
+    assert reasons["broken"] == "RuntimeError: no kernel image"
+    assert reasons["wrong"].startswith("its gradient is ")
+
+
+def test_the_race_is_run_once_a_process_and_its_winner_taken(monkeypatch):
+    raced = []
+
+    def laps(one, names):
+        raced.append((one.k, tuple(names)))
+        return [SimpleNamespace(formulation="im2col", seconds=1.0)]
+
+    monkeypatch.setattr(rehearsal, "race", laps)
+    rehearsal._winner.cache_clear()
+    try:
+        for k in (5, 8, 7):
+            assert choose(LENET, RECIPE, Means("cuda"), k) == "im2col"
+        assert raced == [(8, tuple(formulations.FORMULATIONS))]
+    finally:
+        rehearsal._winner.cache_clear()
+
+
+def test_what_a_cpu_does_not_have_is_refused():
+    for means, precision, words in (
+        (Means("cpu"), "tf32", "recipe.precision: found tf32"),
+        (Means("cpu", 1, "triton"), "strict", "--formulation triton"),
+    ):
+        with pytest.raises(UserError, match=words):
+            means.check(precision)
+    Means("cuda", 1, "triton").check("tf32")
+    Means("cpu").check("bf16")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["lenet5", "allcnn"])
+def test_compiled_formulations_take_the_plain_step(model):
+    net = NETS[model](Form(20, 20, 3, 4))
+    small = Rehearsal(net, RECIPE.model_copy(update={"batch": 4}), "cpu", 2)
+    laps = race(small, ["grouped", "compiled"], laps=1)
+    assert not [lap.reason for lap in laps if lap.reason]
+
+
+def test_the_auc_is_the_same_on_every_device():
+    """One device here; on a machine with a card, both."""
+    logits = torch.randn(400, 5).softmax(1).double()
+    labels = torch.arange(400) % 5
+    areas = auc_per_class(logits, labels)
+    if torch.cuda.is_available():
+        assert auc_per_class(logits.cuda(), labels.cuda()) == pytest.approx(areas, abs=1e-12)
+    assert len(areas) == 5
