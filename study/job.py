@@ -13,6 +13,7 @@ from torch import Tensor
 from study import __version__
 from study.data import Dataset
 from study.engine import machine
+from study.engine.inputs import tensor
 from study.engine.means import Means
 from study.grid import Grid
 from study.identity import canonical
@@ -41,7 +42,7 @@ def run_job(job: Job, grid: Grid, dataset: Dataset, means: Means, code: str) -> 
         for case in drawn.values()
         for training in case.due.trainings
     ]
-    test_labels = torch.from_numpy(dataset.test.labels).to(means.device)
+    test_labels = tensor(dataset.test.labels).to(means.device)
     judged: dict[str, Record] = {}
     predictions: dict[str, np.ndarray] = {}
     notes: list[str] = []

@@ -141,7 +141,11 @@ def choose_means(options: argparse.Namespace, device: str) -> Means:
 
 def pack_size(text: str) -> int | None:
     """An argument that sizes packs, or leaves it to the device."""
-    return None if text == "auto" else whole_number(text)
+    if text == "auto":
+        return None
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"found {text!r}; needed: auto, or a whole number from 1")
+    return int(text)
 
 
 def choose_device(name: str) -> str:

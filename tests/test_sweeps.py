@@ -66,3 +66,23 @@ def test_more_jobs_than_a_fit_takes_are_all_done(grid_file, tmp_path):
     tables = [Store(tmp_path / name / "tiny").read() for name in ("chunks", "whole")]
     chunks, whole = (table.drop_columns(list(VOLATILE)) for table in tables)
     assert chunks.equals(whole)
+
+
+def test_the_images_are_one_copy_for_all_workers(grid_file, tmp_path):
+    """What a worker holds is read-only and not its own: a view of the node's shared memory."""
+    program = (
+        "import sys, study.run as run\n"
+        "from study.execute import Work\n"
+        "from study.results import Results\n"
+        "class Tell(Work):\n"
+        "    def do(self, job, means):\n"
+        "        flags = [a.flags for s in (self.dataset.pool, self.dataset.test)"
+        " for a in (s.images, s.labels)]\n"
+        "        own = any(f.owndata or f.writeable for f in flags)\n"
+        "        return Results(job.id, [], {}, ('owned' if own else 'shared',))\n"
+        "run.Work = Tell\n"
+        "sys.exit(run.main(sys.argv[1:]))\n"
+    )
+    out = command(grid_file(), "--results", tmp_path, "--workers", "2", program=("-c", program))
+    assert out.count("shared") == 2
+    assert "owned" not in out
