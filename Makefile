@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: quickstart setup test test-slow check format clean
+.PHONY: quickstart setup test test-slow check bench format clean
 
 # An environment whose interpreter no longer runs counts as missing.
 ifneq ($(wildcard $(READY)),)
@@ -28,6 +28,9 @@ check: $(READY)  ## format, lint and types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+bench: $(READY)  ## race the harness against its peers on this machine
+	$(BIN)/python -m bench
 
 format: $(READY)  ## put the code into its format
 	$(BIN)/ruff format .
