@@ -7,8 +7,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.fx.experimental.proxy_tensor import make_fx
 
-from study.engine import formulations, rehearsal
+from study.engine import formulations, machine, rehearsal
 from study.engine.means import MOST, Means
 from study.engine.rehearsal import Rehearsal, choose, race, room
 from study.errors import UserError
@@ -240,6 +241,30 @@ def test_what_a_cpu_does_not_have_is_refused():
             means.check(precision)
     Means("cuda", 1, "triton").check("tf32")
     Means("cpu").check("bf16")
+
+
+def traced(step, device):
+    """What a card's graph is, on any device: the step's operations, recorded without taking it."""
+    lockstep = step.__self__
+    places = [w for layer in lockstep._moving for w in layer]
+    places += [*lockstep._velocities, lockstep._at]
+    before = [place.detach().clone() for place in places]
+    graph = make_fx(lambda: step() or lockstep._at)()
+    with torch.no_grad():
+        for place, value in zip(places, before, strict=True):
+            place.copy_(value)
+    return torch.no_grad()(graph)
+
+
+@pytest.mark.parametrize(("model", "size"), [("lenet5", 20), ("allcnn", 12), ("resnet10", 24)])
+def test_a_step_recorded_once_and_replayed_is_the_loop(model, size, monkeypatch):
+    """Positions, rates, dropout's keys, running statistics: nothing changes but in place."""
+    net = NETS[model](Form(size, size, 3, 4))
+    small = Rehearsal(net, RECIPE.model_copy(update={"batch": 4}), "cpu", 2, torch.float64)
+    plain = small.trained(9)
+    monkeypatch.setattr(machine, "recorded", traced)
+    for layer, expected in zip(small.trained(9), plain, strict=True):
+        assert all(torch.equal(a, b) for a, b in zip(layer, expected, strict=True))
 
 
 @pytest.mark.slow

@@ -63,6 +63,19 @@ def _allow_tf32(allowed: bool) -> None:
     torch.backends.cudnn.allow_tf32 = allowed
 
 
+@contextmanager
+def aside(device: torch.device) -> Iterator[None]:
+    """On CUDA, a stream of its own for what is within, as a graph wants before it is recorded."""
+    if device.type != "cuda":
+        yield
+        return
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        yield
+    torch.cuda.current_stream().wait_stream(stream)
+
+
 def recorded(step: Callable[[], None], device: torch.device) -> Callable[[], None]:
     """The step as one launch, on CUDA; elsewhere as it is. Recording takes no step."""
     if device.type != "cuda":

@@ -74,14 +74,15 @@ def fit(
     weights are no longer finite stays so; the loop ends when all have come to that.
     """
     lockstep = Lockstep(net, weights, inputs, courses, recipe, formulation, enter, start)
-    with machine.precision(recipe.precision, lockstep.device.type):
+    device = lockstep.device
+    with machine.precision(recipe.precision, device.type), machine.aside(device):
         take: Callable[[], None] = lockstep.step
         stretch = lockstep.stretch(0)
         for begin in range(0, recipe.iterations, STRETCH):
             lockstep.load(stretch)
             for iteration in range(begin, begin + len(stretch)):
                 if iteration == WARM_UP:
-                    take = machine.recorded(lockstep.step, lockstep.device)
+                    take = machine.recorded(lockstep.step, device)
                 take()
             stretch = lockstep.stretch(begin + STRETCH)  # while a card is still at work
             if not finite(weights).any():
