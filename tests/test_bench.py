@@ -27,9 +27,9 @@ from bench.contenders import (
     WAYS,
     chosen,
 )
+from bench.harness import rehearsed
 from bench.learner import Start, decline, lenet5
 from bench.machine import describe
-from bench.harness import rehearsed
 from bench.measurement import IMAGE, SECOND_STEP, STEP, Measurement
 from bench.processes import load, prepared
 from bench.projection import Goal, fastest, figures, goals, spreads

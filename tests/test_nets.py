@@ -500,6 +500,12 @@ def normal(*shape, seed=0):
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
+@pytest.mark.parametrize("share", [0, 1, -0.1, 1.5])
+def test_dropout_of_nothing_or_of_all_is_refused(share):
+    with pytest.raises(ValueError, match="a share lies between 0 and 1"):
+        Dropout(share)
+
+
 def test_dropout_does_nothing_where_nothing_is_learned():
     x = normal(2, 6, 4, 4)
     assert Dropout(0.5).forward(x, iter(()), Pass(2)) is x
@@ -599,7 +605,7 @@ def test_convolutions_and_pools_leave_as_much_as_pytorchs():
     """Less than one where PyTorch refuses."""
     every = [Conv(2, k, stride, pad) for k in range(1, 5) for stride in (1, 2, 3) for pad in (0, 1)]
     for size in range(1, 5):
-        for stride in (None, *range(1, size + 1)):
+        for stride in (None, *range(1, size + 3)):
             every += [MaxPool(size, stride), MaxPool(size, stride, ceil=True)]
     for layer in every:
         for height, width in [(n, n * 5 % 13) for n in range(1, 13)]:
@@ -627,7 +633,7 @@ def test_a_pool_takes_the_largest_of_each_square(ceil):
 def rows():
     """Rows of layers over images, at random."""
     few = st.integers(1, 3)
-    size = few.flatmap(lambda n: st.tuples(st.just(n), st.none() | st.integers(1, n)))
+    size = few.flatmap(lambda n: st.tuples(st.just(n), st.none() | st.integers(1, n + 2)))
     block = st.tuples(few, few).map(
         lambda n: Residual((Conv(n[0], 3, n[1], 1),), (Conv(n[0], 1, n[1]), ReLU()))
     )
@@ -735,6 +741,16 @@ def test_only_what_draws_below_the_head_keeps_features_from_standing_still():
         ((Conv(4, kernel=7), Flatten(), Linear(10)), 2, "nothing is left of 6 x 6"),
         ((Flatten(), Linear(10), ReLU()), 2, "no layer that learns from head 2 on"),
         ((Flatten(), Linear(10)), 2, "no layer that learns from head 2 on"),
+        ((Linear(10),), 0, r"Linear.* takes features, and images \(1, 6, 6\) enter it"),
+        ((Flatten(), Conv(3, kernel=1)), 0, r"Conv.* takes images, and features \(36,\) enter it"),
+        ((Average(), MaxPool(1), Linear(10)), 0, r"MaxPool.* takes images"),
+        ((Average(), BatchNorm(), Linear(10)), 0, r"BatchNorm.* takes images"),
+        ((Flatten(), Flatten(), Linear(10)), 1, r"Flatten.* takes images"),
+        (
+            (Residual((Conv(4, kernel=7), Conv(4, kernel=1, padding=3))), Flatten(), Linear(10)),
+            1,
+            "nothing is left of 6 x 6",
+        ),
     ],
 )
 def test_a_net_that_does_not_fit_is_refused_in_words(row, head, words):

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from study.data import Split
+from study.engine import machine
 from study.engine.formulations import FORMULATIONS, PLAIN
 from study.engine.forward import outputs
 from study.engine.inputs import Features, Images, IndexStream, Inputs
@@ -150,14 +151,19 @@ def race(rehearsal: Rehearsal, formulations: Sequence[str], laps: int = LAPS) ->
         except Exception as failure:  # a compiler's, a driver's, a kernel's: any of them rules out
             first, *_ = [*str(failure).strip().splitlines(), ""]
             results.append(Lap(name, None, f"{type(failure).__name__}: {first}"))
+        machine.release(rehearsal.device)
     return sorted(results, key=lambda lap: float("inf") if lap.seconds is None else lap.seconds)
 
 
 class _Judge:
-    """Knows the exact gradient of a net on noise: where a step at rate one takes it in float64."""
+    """Knows the exact gradient of a net on noise: where a step at rate one takes it in float64.
+
+    Of two networks and few images, that it needs little memory.
+    """
 
     def __init__(self, rehearsal: Rehearsal):
-        recipe = rehearsal.recipe.model_copy(update={"rate": Fixed(policy="fixed", base=1.0)})
+        given, one = rehearsal.recipe, Fixed(policy="fixed", base=1.0)
+        recipe = given.model_copy(update={"rate": one, "batch": min(given.batch, 32)})
         self._one = replace(rehearsal, recipe=recipe, k=min(rehearsal.k, 2))
         strict = recipe.model_copy(update={"precision": "strict"})
         exact = replace(self._one, recipe=strict, dtype=torch.float64)
@@ -185,12 +191,12 @@ class _Judge:
 
 def choose(net: Net, recipe: Recipe, means: Means, k: int) -> str:
     """The formulation for packs of K networks: the one asked for, else on a CPU the plain one,
-    else the winner of a race that is run once a process.
+    else the winner of a race, run once a process for packs of about this size, never a larger one.
     """
     if means.formulation is not None or means.device != "cuda":
         return means.formulation or PLAIN
     timing = recipe.model_copy(update={"iterations": 1})
-    return _winner(Rehearsal(net, timing, means.device, 1 << (k - 1).bit_length()))
+    return _winner(Rehearsal(net, timing, means.device, 1 << (k.bit_length() - 1)))
 
 
 @cache

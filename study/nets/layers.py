@@ -75,7 +75,7 @@ class Conv(Layer):
     fill: Fill = xavier
 
     def out(self, shape: Shape) -> Shape:
-        _, *sides = shape
+        _, *sides = of_images(shape, self)
         high, wide = ((n + 2 * self.padding - self.kernel) // self.stride + 1 for n in sides)
         return self.channels, high, wide
 
@@ -102,10 +102,16 @@ class MaxPool(Layer):
     ceil: bool = False
 
     def out(self, shape: Shape) -> Shape:
-        channels, *sides = shape
-        step = self.stride or self.size
-        high, wide = ((n - self.size + (step - 1 if self.ceil else 0)) // step + 1 for n in sides)
+        channels, *sides = of_images(shape, self)
+        high, wide = map(self._squares, sides)
         return channels, high, wide
+
+    def _squares(self, side: int) -> int:
+        """How many fit along a side; with `ceil`, how many begin on it."""
+        step = self.stride or self.size
+        if not self.ceil:
+            return (side - self.size) // step + 1
+        return min(-(-(side - self.size) // step) + 1, -(-side // step))
 
     def forward(self, x: Tensor, weights: Iterator[Tensor], how: Pass) -> Tensor:
         return F.max_pool2d(x, self.size, self.stride, ceil_mode=self.ceil)
@@ -116,7 +122,7 @@ class Average(Layer):
     """Images to features: the mean of each channel."""
 
     def out(self, shape: Shape) -> Shape:
-        return shape[:1]
+        return of_images(shape, self)[:1]
 
     def forward(self, x: Tensor, weights: Iterator[Tensor], how: Pass) -> Tensor:
         return x.mean((2, 3)).unflatten(1, (how.k, -1)).transpose(0, 1)
@@ -127,7 +133,7 @@ class Flatten(Layer):
     """Images to features, in the order in which channels_last keeps them: row, column, channel."""
 
     def out(self, shape: Shape) -> Shape:
-        return (prod(shape),)
+        return (prod(of_images(shape, self)),)
 
     def forward(self, x: Tensor, weights: Iterator[Tensor], how: Pass) -> Tensor:
         return apart(x, how.k).permute(0, 1, 3, 4, 2).flatten(2)
@@ -141,6 +147,8 @@ class Linear(Layer):
     fill: Fill = xavier
 
     def out(self, shape: Shape) -> Shape:
+        if len(shape) != 1:
+            raise ValueError(f"{self} takes features, and images {shape} enter it: Flatten() first")
         return (self.features,)
 
     def parameters(self, shape: Shape) -> tuple[Parameter, ...]:
@@ -170,6 +178,10 @@ class Dropout(Layer):
 
     draws = 1
 
+    def __post_init__(self) -> None:
+        if not 0 < self.share < 1:
+            raise ValueError(f"{self} drops nothing or all; a share lies between 0 and 1")
+
     def forward(self, x: Tensor, weights: Iterator[Tensor], how: Pass) -> Tensor:
         if how.keys is None:
             return x
@@ -186,6 +198,9 @@ class BatchNorm(Layer):
 
     momentum: float = 0.1
     eps: float = 1e-5
+
+    def out(self, shape: Shape) -> Shape:
+        return of_images(shape, self)
 
     def parameters(self, shape: Shape) -> tuple[Parameter, ...]:
         own = shape[:1]
@@ -242,7 +257,17 @@ def shapes(layers: tuple[Layer, ...], shape: Shape) -> list[Shape]:
     found = [shape]
     for layer in layers:
         found.append(layer.out(found[-1]))
+        if min(found[-1]) < 1:
+            sides = " x ".join(map(str, shape[1:]))
+            raise ValueError(f"nothing is left of {sides} images after {layer}")
     return found
+
+
+def of_images(shape: Shape, layer: Layer) -> Shape:
+    """The shape, which must be that of images."""
+    if len(shape) != 3:
+        raise ValueError(f"{layer} takes images, and features {shape} enter it")
+    return shape
 
 
 def apart(x: Tensor, k: int) -> Tensor:

@@ -37,11 +37,7 @@ class Net:
     def shapes(self) -> list[Shape]:
         """What enters each layer, and what leaves the last; an image is (C, H, W)."""
         height, width, channels = self.form.image
-        found = shapes(self.layers, (channels, height, width))
-        for layer, shape in zip(self.layers, found[1:], strict=True):
-            if min(shape) < 1:
-                raise ValueError(f"nothing is left of {height} x {width} images after {layer}")
-        return found
+        return shapes(self.layers, (channels, height, width))
 
     @cached_property
     def parameters(self) -> list[tuple[Parameter, ...]]:
