@@ -6,6 +6,7 @@ then jobs that do nothing, with the driver's memory from the first to the last.
 
 import argparse
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -17,12 +18,13 @@ from time import perf_counter
 from rich.console import Console
 
 from bench import images
+from bench.command import stop
 from bench.contenders import TABLE
 from bench.harness import training
 from bench.learner import Advance, Start
 from bench.machine import cores
-from bench.processes import together
 from bench.race import ROOT
+from bench.race import measure as race
 from bench.report import terminal
 from study.command import Parser, guarded, whole_number
 from study.engine.means import Means
@@ -116,10 +118,13 @@ class Overhead:
 def measure(jobs: int, empty: int, folder: Path) -> Overhead:
     """Plain processes before and after the executor, so that a machine that slows down shows."""
     skip = FIRST * cores()
-    start = Start(folder, "cpu")
-    before = together(TABLE["harness"], start, PLAIN_SECONDS).rate
+
+    def plain() -> float:
+        return race(TABLE["harness"], folder, "cpu", PLAIN_SECONDS, folder.parent).rate
+
+    before = plain()
     watch = under_ray(jobs + skip, STEPS, folder)
-    after = together(TABLE["harness"], start, PLAIN_SECONDS).rate
+    after = plain()
     wall = watch.times[-1] - watch.times[skip - 1]
     rate = (before + after) / 2
     nothing = under_ray(empty + skip, 0, folder)
@@ -181,4 +186,6 @@ def parser() -> argparse.ArgumentParser:
 if __name__ == "__main__":
     from bench.overhead import main  # workers cannot import what is called __main__
 
+    signal.signal(signal.SIGINT, stop)
+    signal.signal(signal.SIGTERM, stop)
     sys.exit(main())

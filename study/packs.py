@@ -95,8 +95,8 @@ class Trainer:
         """The pack and the children of its networks; None where they do not fit into memory."""
         try:
             return list(self._family(pack, size, children))
-        except torch.OutOfMemoryError:
-            if size == 1:
+        except RuntimeError as error:
+            if size == 1 or not machine.out_of_memory(error):
                 raise
         return None  # out here, where no traceback holds the tensors any more
 
@@ -141,8 +141,8 @@ class Trainer:
         """Fit the layers from `start` on, reading what enters layer `enter`: the networks fitted,
         and the features of those to keep, of the test set and of the cases' images.
         """
-        begin = perf_counter()
         how = choose(self._net, self._recipe, self._means, size)
+        begin = perf_counter()
         formulation, own = FORMULATIONS[how], weights[enter:]
         places = zip(pad(pack, size), sources.places, strict=True)
         courses = [self._course(network, at) for network, at in places]

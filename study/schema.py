@@ -62,7 +62,9 @@ VOLATILE = (
     "versions",
     "finished_at",
 )
-"""Columns that may differ between two runs of one record; all others are equal bit for bit."""
+"""Columns that may differ between two runs of one record. All others are equal bit for bit where
+device, pack, formulation and versions are; metrics differ by rounding where those do.
+"""
 
 SINCE: dict[str, dict[str, object]] = {
     "1": {"precision": "strict", "pack": 1, "formulation": "plain"},

@@ -1,5 +1,6 @@
 """Networks in packs: the same as alone, whatever the pack, its size, its mates and its memory."""
 
+from time import sleep
 from types import SimpleNamespace
 
 import numpy as np
@@ -143,6 +144,43 @@ def test_out_of_memory_in_a_second_phase_repeats_the_pack(dataset, alone, monkey
     assert_same(packed, alone)
 
 
+@pytest.mark.parametrize(
+    ("words", "halves"),
+    [
+        ("cuDNN error: CUDNN_STATUS_ALLOC_FAILED", True),
+        ("Triton Error [CUDA]: out of memory", True),
+        ("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes", True),
+        ("the sizes of tensors must match", False),
+    ],
+)
+def test_memory_that_another_library_misses_halves_too(dataset, monkeypatch, words, halves):
+    packs = study_packs()
+    real = packs.fit
+
+    def fit(net, weights, inputs, courses, *rest):
+        if len(courses) > 1:
+            raise RuntimeError(words)
+        return real(net, weights, inputs, courses, *rest)
+
+    monkeypatch.setattr(packs, "fit", fit)
+    if halves:
+        assert run_job(job_of(GRID), GRID, dataset, Means("cpu", 2), "test").notes
+    else:
+        with pytest.raises(RuntimeError, match=words):
+            run_job(job_of(GRID), GRID, dataset, Means("cpu", 2), "test")
+
+
+def test_the_race_is_no_part_of_a_networks_seconds(dataset, monkeypatch):
+    def slow(*_):
+        sleep(0.6)
+        return "plain"
+
+    monkeypatch.setattr(study_packs(), "choose", slow)
+    grid = tiny_grid(methods=["baseline"], recipe={"iterations": 1})
+    (record,) = run_job(job_of(grid), grid, dataset, CPU, "test").records
+    assert record["seconds"] < 0.6
+
+
 def test_one_network_that_does_not_fit_is_an_error(dataset, monkeypatch):
     short_of_memory(monkeypatch, 0)
     with pytest.raises(torch.OutOfMemoryError):
@@ -192,7 +230,9 @@ def test_a_pack_is_what_is_asked_for_else_one_on_a_cpu(monkeypatch):
 def test_a_pack_on_a_card_is_what_its_free_memory_holds(monkeypatch, free, size):
     """A network takes 90 MB a step here and 10 MB of features (5,000 images x 500 x 4 bytes)."""
     monkeypatch.setattr(rehearsal, "_memory_a_network", lambda _: 90_000_000)
-    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (int(free), 0))
+    released = []
+    monkeypatch.setattr(machine, "release", released.append)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (int(free) * len(released), 0))
     assert room(LENET, RECIPE, Means("cuda"), 5000) == size
 
 
@@ -213,6 +253,17 @@ def test_a_formulation_that_is_wrong_or_fails_loses_the_race_with_its_reason(mon
     reasons = {lap.formulation: lap.reason for lap in laps[2:]}
     assert reasons["broken"] == "RuntimeError: no kernel image"
     assert reasons["wrong"].startswith("its gradient is ")
+
+
+def test_a_formulation_that_spreads_divergence_is_out_of_the_race():
+    """A CPU's grouped convolution in bfloat16 does, where a network has three channels."""
+    resnet = NETS["resnet10"](Form(24, 24, 3, 4))
+    recipe = RECIPE.model_copy(update={"batch": 8, "precision": "bf16"})
+    laps = race(Rehearsal(resnet, recipe, "cpu", 2), ["plain", "im2col"], laps=1)
+    assert [lap.formulation for lap in laps] == ["im2col", "plain"]
+    assert laps[1].reason == "a network that diverges takes its pack-mates with it"
+    assert choose(resnet, recipe, CPU, 2) == "im2col"
+    assert choose(resnet, recipe, CPU, 1) == "plain"
 
 
 def test_the_race_is_run_once_a_process_and_its_winner_taken(monkeypatch):

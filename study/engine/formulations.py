@@ -26,11 +26,17 @@ class Formulation:
 
     def forward(self, net: Net) -> Callable[..., torch.Tensor]:
         """The net's forward pass, to be differentiated."""
-        return _compiled(net.forward) if self.compiled_forward else net.forward
+        return _compiled_forward(net) if self.compiled_forward else net.forward
 
     def update(self, rule: Callable[..., None]) -> Callable[..., None]:
         """The update rule."""
         return _compiled(rule) if self.compiled_update else rule
+
+
+@cache
+def _compiled_forward(net: Net) -> Callable[..., torch.Tensor]:
+    """One for nets that are equal, whichever job made them."""
+    return _compiled(net.forward)
 
 
 @cache

@@ -71,9 +71,11 @@ def aside(device: torch.device) -> Iterator[None]:
         return
     stream = torch.cuda.Stream()
     stream.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(stream):
-        yield
-    torch.cuda.current_stream().wait_stream(stream)
+    try:
+        with torch.cuda.stream(stream):
+            yield
+    finally:
+        torch.cuda.current_stream().wait_stream(stream)
 
 
 def recorded(step: Callable[[], None], device: torch.device) -> Callable[[], None]:
@@ -84,6 +86,12 @@ def recorded(step: Callable[[], None], device: torch.device) -> Callable[[], Non
     with torch.cuda.graph(graph):
         step()
     return graph.replay
+
+
+def out_of_memory(error: RuntimeError) -> bool:
+    """Whether it is memory that failed, whichever library says so."""
+    words = ("out of memory", "ALLOC_FAILED", "can't allocate memory")
+    return isinstance(error, torch.OutOfMemoryError) or any(word in str(error) for word in words)
 
 
 def release(device: str) -> None:

@@ -17,7 +17,7 @@ from study.engine.inputs import Features, Images, IndexStream, Inputs
 from study.engine.means import Means
 from study.engine.rates import Fixed
 from study.engine.recipe import Recipe
-from study.engine.train import WARM_UP, Course, fit
+from study.engine.train import WARM_UP, Course, finite, fit
 from study.nets import Net, Weights
 
 SHARE = 0.8
@@ -143,6 +143,10 @@ def race(rehearsal: Rehearsal, formulations: Sequence[str], laps: int = LAPS) ->
     results = []
     for name in formulations:
         try:
+            if not judge.isolates(name):
+                reason = "a network that diverges takes its pack-mates with it"
+                results.append(Lap(name, None, reason))
+                continue
             if not (error := judge.error(name)) <= 1:
                 reason = f"its gradient is {error:.1f} times as far off as is tolerated"
                 results.append(Lap(name, None, reason))
@@ -174,6 +178,16 @@ class _Judge:
         """The error of a formulation, as a share of what is tolerated."""
         return float((self._errors(formulation) / self._tolerated).max())
 
+    def isolates(self, formulation: str) -> bool:
+        """Whether a network stays finite beside one that has diverged."""
+        pair = replace(self._one, k=2)
+        weights = pair.start()
+        for layer in weights:
+            for weight in layer:
+                weight[0] = float("nan")
+        pair._fit(weights, pair.images(), 2, formulation)
+        return bool(finite(weights)[1])
+
     def _errors(self, formulation: str) -> torch.Tensor:
         """Of each tensor of weights the median error, as a share of its median step.
 
@@ -192,9 +206,13 @@ class _Judge:
 def choose(net: Net, recipe: Recipe, means: Means, k: int) -> str:
     """The formulation for packs of K networks: the one asked for, else on a CPU the plain one,
     else the winner of a race, run once a process for packs of about this size, never a larger one.
+
+    A CPU's library lets a NaN of one network into its mates where it groups bfloat16.
     """
-    if means.formulation is not None or means.device != "cuda":
-        return means.formulation or PLAIN
+    if means.formulation is not None:
+        return means.formulation
+    if means.device != "cuda":
+        return "im2col" if k > 1 and recipe.precision == "bf16" else PLAIN
     timing = recipe.model_copy(update={"iterations": 1})
     return _winner(Rehearsal(net, timing, means.device, 1 << (k.bit_length() - 1)))
 
@@ -215,6 +233,7 @@ def room(net: Net, recipe: Recipe, means: Means, images: int) -> int:
     each = _memory_a_network(Rehearsal(net, timing, means.device))
     if net.still:
         each += images * prod(net.shapes[net.head]) * 4
+    machine.release(means.device)  # what an earlier job has freed counts as free
     free, _ = torch.cuda.mem_get_info()
     return max(1, min(means.most, int(SHARE * free) // each))
 

@@ -20,7 +20,7 @@ def keep(shape: torch.Size, keys: Tensor, share: float) -> Tensor:
     else:
         number = number.view(batch, *rest)
     hashed = _mix(_mix(number) ^ keys.view(k, *[1] * (len(rest) + 1)))
-    return hashed < round((share - 0.5) * 2**32)
+    return hashed < min(round((share - 0.5) * 2**32), 2**31 - 1)
 
 
 def _mix(x: Tensor) -> Tensor:
