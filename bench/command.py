@@ -16,7 +16,7 @@ from bench.contenders import LINE_UP, SGEMM, SGEMM_ONE, chosen
 from bench.machine import describe
 from bench.projection import figures, goals, spreads
 from bench.race import race
-from bench.record import Record, Settings, save
+from bench.record import Record, Settings, check, save
 from bench.report import show, show_progress, terminal
 from bench.work import BATCH
 from study.command import Parser, guarded, place, whole_number, word
@@ -39,6 +39,7 @@ def run(options: argparse.Namespace) -> int:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
             images.write_noise(folder)
         images.check(folder, BATCH)
+        check(options.out)
         settings = Settings(
             date=datetime.now(UTC).isoformat(timespec="seconds"),
             data=f"images of {folder}" if options.data else f"{images.TRAIN:,} images of noise",
@@ -109,7 +110,7 @@ def parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="TEXT",
-        help="those whose name contains it; may be given again",
+        help="the contender of that name, else those whose name contains it; may be given again",
     )
     p.add_argument(
         "--out",

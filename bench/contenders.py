@@ -149,7 +149,7 @@ def chosen(device: str, only: Sequence[str]) -> list[Contender]:
             if text not in TABLE and not any(text in name for name in names):
                 raise UserError(
                     f"--only {text}: no contender's name contains it{nearest(text, TABLE)}\n"
-                    f"allowed: {'; '.join(TABLE)}"
+                    f"there: {'; '.join(names)}"
                 )
         full = [text for text in only if text in TABLE]
         names = [

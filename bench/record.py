@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from bench.machine import Machine
 from bench.measurement import Measurement
 from bench.projection import Figures, Goal
+from study.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,19 @@ TYPES: dict[Any, pa.DataType] = {
 }
 
 KINDS: dict[str, Any] = {"measurement": Measurement, "figure": Figures, "goal": Goal}
+
+
+def check(path: Path) -> None:
+    """Refuse, before anything is measured, a file that cannot be written."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():
+            raise IsADirectoryError(21, "Is a directory")
+        part = path.with_name(f".{path.name}.part")
+        part.touch()
+        part.unlink()
+    except OSError as error:
+        raise UserError(f"--out {path}: cannot be written ({error.strerror})") from None
 
 
 def save(record: Record, path: Path) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from study.engine import machine
-from study.engine.means import Means
+from study.engine.means import MOST, Means
 from study.engine.rehearsal import Rehearsal, choose, room
 from study.grid import Grid
 from study.nets import NETS
@@ -22,11 +22,16 @@ class Pace:
     image: float
 
 
-def measure(grid: Grid, means: Means) -> Pace:
-    """Time each kind of work once, in packs of the size that the device takes."""
+ENOUGH = 8
+"""Networks of a pack that are timed on a CPU: one more takes as long as any."""
+
+
+def measure(grid: Grid, means: Means, dues: Sequence[Due]) -> Pace:
+    """Time each kind of work once, in packs that the device takes and the work fills."""
     machine.settle()
     net, recipe = NETS[grid.model](grid.form), grid.recipe
-    k = room(net, recipe, means, images=0)
+    most = MOST if means.device == "cuda" else ENOUGH
+    k = max(1, min(room(net, recipe, means, images=0), count(dues).full, most))
     how = choose(net, recipe, means, k)
     rehearsal = Rehearsal(net, recipe, means.device, k)
     return Pace(

@@ -11,13 +11,16 @@ from pydantic import BaseModel, ValidationError
 
 from study import strictyaml
 from study.data import SOURCES
+from study.engine.losses import LOSSES
 from study.engine.rates import RATES
 from study.engine.recipe import Recipe
 from study.errors import GridError, Problem, UserError, nearest, shown
 from study.grid import Grid
 from study.imbalance import PROFILES
 from study.methods import METHODS
-from study.nets import NETS
+from study.metrics import DECISIONS
+from study.nets import NETS, Net
+from study.sampling import SAMPLINGS
 from study.section import Section
 
 SECTIONS: tuple[tuple[tuple[str, ...], str, Mapping[str, type[Section]]], ...] = (
@@ -108,6 +111,16 @@ def _contradictions(grid: Grid) -> Iterable[Problem]:
     for place, method in enumerate(grid.methods):
         if method not in METHODS:
             yield Problem(f"methods[{place}]", shown(method), _one_of(method, METHODS))
+            continue
+        row = METHODS[method]
+        for field, word, table in (
+            ("sampling", row.sampling, SAMPLINGS),
+            ("loss", row.loss, LOSSES),
+            ("second_phase", row.second_phase or row.sampling, SAMPLINGS),
+            ("decision", row.decision, DECISIONS),
+        ):
+            if word not in table:
+                yield Problem(f"method {method}: {field}", shown(word), _one_of(word, table))
     profile, n_max = grid.imbalance, grid.dataset.train_per_class
     if profile.needs_n_max and n_max is None:
         yield Problem(
@@ -128,9 +141,15 @@ def _contradictions(grid: Grid) -> Iterable[Problem]:
         yield Problem("model", shown(grid.model), _one_of(grid.model, NETS))
         return
     try:
-        NETS[grid.model](grid.form)
+        net: object = NETS[grid.model](grid.form)
     except ValueError as error:
         yield Problem("model", shown(grid.model), f"it does not fit the data set: {error}")
+    except Exception as error:  # a slip in a net of the user's own
+        why = f"its function fails with {type(error).__name__}: {error}"
+        yield Problem("model", shown(grid.model), why)
+    else:
+        if not isinstance(net, Net):
+            yield Problem("model", shown(grid.model), f"its function gives no Net but {net!r}")
 
 
 def _choose(

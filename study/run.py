@@ -34,6 +34,8 @@ from study.plan import Due, plan, remaining
 from study.screen import Screen, plan_fields, show_plan, show_summary, terminal
 from study.store import Store
 
+LARGEST_PACK = 4096
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code: 0 done, 1 a job failed, 2 wrong use, 130 stopped."""
@@ -58,7 +60,7 @@ def run(options: argparse.Namespace) -> int:
     if options.plan:
         workers = where.workers or machine.cores()
         means = replace(where.means, device=machine.pick_device(options.device))
-        pace = measure(grid, means) if left else None
+        pace = measure(grid, means, left) if left else None
         seconds = estimate(left, grid, pace, workers) if pace else 0.0
         fields = plan_fields(grid.name, str(store.folder), whole, left, seconds, workers)
         show(fields, grid.title, options.json)
@@ -126,7 +128,7 @@ def choose_place(options: argparse.Namespace, grid: Grid) -> Place:
         return Place(choose_means(options, options.device), options.workers, address)
     device = choose_device(options.device)
     means = choose_means(options, device)
-    means.check(grid.recipe.precision)
+    means.check(grid.recipe.precision, str(options.grid))
     if options.executor == "inprocess":
         return Place(means, workers=1)
     free = machine.devices() if device == "cuda" else machine.cores()
@@ -143,8 +145,10 @@ def pack_size(text: str) -> int | None:
     """An argument that sizes packs, or leaves it to the device."""
     if text == "auto":
         return None
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"found {text!r}; needed: auto, or a whole number from 1")
+    if not text.isdecimal() or not 1 <= int(text) <= LARGEST_PACK:
+        raise argparse.ArgumentTypeError(
+            f"found {text!r}; needed: auto, or a whole number from 1 to {LARGEST_PACK}"
+        )
     return int(text)
 
 

@@ -11,9 +11,13 @@ import pytest
 import yaml
 
 from study import strictyaml
+from study.errors import GridError
 from study.gridfile import check, read_grid
+from study.methods import METHODS, Method
+from study.nets import NETS, Net
+from study.nets.layers import Conv, Flatten, Linear
 from study.run import main
-from tests.conftest import raw_grid, without_privileges
+from tests.conftest import raw_grid, tiny_grid, without_privileges
 
 BAD = sorted((Path(__file__).parent / "bad_grids").glob("*.yaml"))
 FOREIGN = (
@@ -177,3 +181,34 @@ def test_a_whole_number_is_the_number_it_equals():
     )
     assert one.hash == other.hash
     assert [case.id for case in one.cases()] == [case.id for case in other.cases()]
+
+
+@pytest.mark.parametrize(
+    ("field", "word", "near"),
+    [
+        ("sampling", "ovr", "over"),
+        ("loss", "cross_entrpy", "cross_entropy"),
+        ("second_phase", "none_", "none"),
+        ("decision", "argmx", "argmax"),
+    ],
+)
+def test_a_method_of_ones_own_with_a_wrong_word_is_refused(monkeypatch, field, word, near):
+    monkeypatch.setitem(METHODS, "mine", Method("mine", "Mine", **{field: word}))
+    with pytest.raises(GridError, match=f"method mine: {field}: found '{word}'.*'{near}'"):
+        tiny_grid(methods=["mine"])
+
+
+@pytest.mark.parametrize(
+    ("net", "words"),
+    [
+        (lambda form: Net(form, (Flatten()), head=1), "TypeError: 'Flatten' object"),
+        (lambda form: Net(form, (Flatten, Linear(4)), head=1), "fails with TypeError"),
+        (lambda form: Net(form, (Conv(4, 3, stride=0), Linear(4)), 1), "ZeroDivisionError"),
+        (lambda form: Net(form, (Flatten(), Linear(4)), head=-1), "learns from head -1 on"),
+        (lambda form: None, "its function gives no Net but None"),
+    ],
+)
+def test_a_net_of_ones_own_with_a_slip_is_refused_in_words(monkeypatch, net, words):
+    monkeypatch.setitem(NETS, "mine", net)
+    with pytest.raises(GridError, match=f"model: found 'mine'; .*{words}"):
+        tiny_grid(model="mine")

@@ -388,3 +388,12 @@ def test_machine_is_described():
     assert torch.__version__.startswith(machine.torch)
     assert json.dumps(machine.__dict__)
     assert 0 <= busy_cores() <= (os.cpu_count() or 1) + 0.5
+
+
+@pytest.mark.parametrize("name", ["file/x.parquet", ".", "file"])
+def test_a_file_that_cannot_be_written_is_refused_before_the_race(name, tmp_path, capsys):
+    (tmp_path / "file").mkdir() if name == "file" else (tmp_path / "file").write_text("")
+    assert main(["--only", "script", "--out", str(tmp_path / name)]) == 2
+    said = capsys.readouterr()
+    assert said.err.startswith(f"--out {tmp_path / name}: cannot be written (")
+    assert not said.out

@@ -285,13 +285,13 @@ def test_the_race_is_run_once_a_process_and_its_winner_taken(monkeypatch):
 
 def test_what_a_cpu_does_not_have_is_refused():
     for means, precision, words in (
-        (Means("cpu"), "tf32", "recipe.precision: found tf32"),
+        (Means("cpu"), "tf32", "a.yaml: recipe.precision: found tf32"),
         (Means("cpu", 1, "triton"), "strict", "--formulation triton"),
     ):
         with pytest.raises(UserError, match=words):
-            means.check(precision)
-    Means("cuda", 1, "triton").check("tf32")
-    Means("cpu").check("bf16")
+            means.check(precision, "a.yaml")
+    Means("cuda", 1, "triton").check("tf32", "")
+    Means("cpu").check("bf16", "")
 
 
 def traced(step, device):

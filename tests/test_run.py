@@ -71,6 +71,23 @@ def test_only_what_is_missing_is_computed(run, store, monkeypatch):
     assert len(store.read()) == 6
 
 
+def test_a_plan_for_a_pack_larger_than_the_work_times_no_more_than_the_work(run, monkeypatch):
+    timed = []
+    real = study.estimate.Rehearsal
+    monkeypatch.setattr(study.estimate, "Rehearsal", lambda *a: timed.append(a[3]) or real(*a))
+    assert run("--plan", "--pack", "4096")[0] == 0
+    assert run("--plan", "--pack", "2")[0] == 0
+    assert timed == [6, 2]
+
+
+@pytest.mark.parametrize("pack", ["0", "-1", "2.5", "", "4097", "AUTO"])
+def test_a_pack_that_is_none_is_refused(run, pack, capsys):
+    with pytest.raises(SystemExit) as stop:
+        run(f"--pack={pack}")
+    assert stop.value.code == 2
+    assert f"--pack: found '{pack}'; needed: auto, or a whole number" in capsys.readouterr().err
+
+
 def test_limit_and_only_take_a_part(run, store, grid_file):
     assert run("--limit", "1")[0] == 0
     assert len(store.read()) == 8

@@ -22,13 +22,14 @@ class Means:
         """Networks in a pack at most. On a CPU one: packing buys nothing there."""
         return self.pack or (MOST if self.device == "cuda" else 1)
 
-    def check(self, precision: Precision) -> None:
-        """Refuse what a CPU does not have."""
+    def check(self, precision: Precision, source: str) -> None:
+        """Refuse what a CPU does not have; `source` is the grid that asks for the precision."""
         if self.device != "cpu":
             return
         if precision == "tf32":
             raise UserError(
-                "recipe.precision: found tf32, which needs a CUDA device; on a CPU: strict, bf16"
+                f"{source}: recipe.precision: found tf32, which needs a CUDA device; allowed on a "
+                f"CPU: strict, bf16"
             )
         if self.formulation == "triton":
-            raise UserError("--formulation triton: needs a CUDA device; on a CPU: auto, plain")
+            raise UserError("--formulation triton: needs a CUDA device; on a CPU any other")

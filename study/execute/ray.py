@@ -5,6 +5,7 @@ but the driver's, and what a trial has finished is stored before Tune hears of i
 results, checkpoints and restore are not used; to resume is to run the command again.
 """
 
+import logging
 import os
 import signal
 import socket
@@ -92,12 +93,13 @@ class Relay(tune.Callback):
 def execute(dues: Sequence[Due], work: Work, watch: Watch, place: Place) -> None:
     """Run the jobs on a cluster: the one at `address`, or one made on this machine."""
     stop = signal.getsignal(signal.SIGTERM)
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # a failure is told by the watch
     _connect(place)
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, stop)  # Ray puts its own in its place, which aborts
     try:
         means = replace(place.means, device=_device(place.means.device))
-        means.check(work.grid.recipe.precision)
+        means.check(work.grid.recipe.precision, work.grid.name)
         place = replace(place, means=means)
         jobs = gather(dues, means.most, _workers(place))
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)

@@ -6,7 +6,7 @@ product, so that networks advance in lockstep without seeing one another.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 
 import torch
@@ -72,7 +72,7 @@ class Conv(Layer):
     stride: int = 1
     padding: int = 0
     bias: bool = True
-    fill: Fill = xavier
+    fill: Fill = field(default=xavier, repr=False)
 
     def out(self, shape: Shape) -> Shape:
         _, *sides = of_images(shape, self)
@@ -144,7 +144,7 @@ class Linear(Layer):
     """Fully connected, with bias."""
 
     features: int
-    fill: Fill = xavier
+    fill: Fill = field(default=xavier, repr=False)
 
     def out(self, shape: Shape) -> Shape:
         if len(shape) != 1:

@@ -30,7 +30,7 @@ class Net:
     def __post_init__(self) -> None:
         if self.shapes[-1] != (self.form.classes,):
             raise ValueError(f"the last layer leaves {self.shapes[-1]}, not a number a class")
-        if not any(self.parameters[self.head :]):
+        if self.head < 0 or not any(self.parameters[self.head :]):
             raise ValueError(f"there is no layer that learns from head {self.head} on")
 
     @cached_property
