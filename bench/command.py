@@ -1,7 +1,6 @@
 """The command: race the contenders, show what came of it, keep all of it."""
 
 import argparse
-import signal
 import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -9,7 +8,6 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn
 
 from bench import images
 from bench.contenders import LINE_UP, SGEMM, SGEMM_ONE, chosen
@@ -20,7 +18,7 @@ from bench.record import Record, Settings, check, save
 from bench.report import show, show_progress, terminal
 from bench.work import BATCH
 from study.command import Parser, guarded, place, whole_number, word
-from study.errors import UserError
+from study.run import choose_device, code_version
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -54,6 +52,7 @@ def run(options: argparse.Namespace) -> int:
     products = {name: own.high for name, own in spreads(measurements).items()}
     machine = replace(
         describe(device),
+        revision=code_version(),
         product_one=products.get(SGEMM_ONE, 0.0),
         product_all=products.get(SGEMM, 0.0),
     )
@@ -63,16 +62,6 @@ def run(options: argparse.Namespace) -> int:
     save(record, options.out)
     console.print(f"all of it: {options.out}")
     return 0
-
-
-def choose_device(name: str) -> str:
-    """The device that `auto` stands for here, or an error where CUDA is not to be had."""
-    import torch
-
-    there = torch.cuda.is_available()
-    if name == "cuda" and not there:
-        raise UserError("--device cuda: no CUDA device on this machine; allowed: auto, cpu")
-    return name if name != "auto" else "cuda" if there else "cpu"
 
 
 def parser() -> argparse.ArgumentParser:
@@ -120,9 +109,3 @@ def parser() -> argparse.ArgumentParser:
         help="where all figures go; replaced (default: results/bench.parquet)",
     )
     return p
-
-
-def stop(signum: int, frame: Any) -> NoReturn:
-    """Stop in good order; a second signal ends the process at once."""
-    signal.signal(signum, signal.SIG_DFL)
-    raise KeyboardInterrupt

@@ -7,15 +7,13 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from bench.race import ROOT
-
 
 @dataclass(frozen=True)
 class Machine:
     """What is not there, or cannot be found out, is empty or 0.
 
     product_one, product_all: GFLOP/s of a float32 matrix product, on one thread and on the whole
-    device, the best of the rounds; filled in once they are measured.
+    device, the best of the rounds; filled in, as the revision is, by the command.
     """
 
     cpu: str
@@ -29,7 +27,7 @@ class Machine:
     torch: str
     torchvision: str
     ray: str
-    revision: str
+    revision: str = ""
     product_one: float = 0.0
     product_all: float = 0.0
 
@@ -49,7 +47,6 @@ def describe(device: str) -> Machine:
         torch=_version("torch"),
         torchvision=_version("torchvision"),
         ray=_version("ray"),
-        revision=_revision(),
     )
 
 
@@ -74,14 +71,6 @@ def _card() -> tuple[str, float, str]:
     line = _said("nvidia-smi", "-i", card, query, "--format=csv,noheader,nounits")
     name, memory, driver = [*line.split(", "), "", "", ""][:3]
     return name, round(float(memory) / 1024, 1) if memory.isdecimal() else 0.0, driver
-
-
-def _revision() -> str:
-    """The git revision of this code, with -dirty where files were changed."""
-    git = ("git", "-C", str(ROOT))
-    revision = _said(*git, "rev-parse", "HEAD")
-    changed = _said(*git, "status", "--porcelain", "--untracked-files=no")
-    return revision + ("-dirty" if changed else "")
 
 
 def _said(*command: str) -> str:

@@ -18,7 +18,6 @@ from time import perf_counter
 from rich.console import Console
 
 from bench import images
-from bench.command import stop
 from bench.contenders import TABLE
 from bench.harness import training
 from bench.learner import Advance, Start
@@ -26,7 +25,7 @@ from bench.machine import cores
 from bench.race import ROOT
 from bench.race import measure as race
 from bench.report import terminal
-from study.command import Parser, guarded, whole_number
+from study.command import Parser, guarded, stop, whole_number
 from study.engine.means import Means
 from study.execute import Place, Work, executor
 from study.gridfile import read_grid

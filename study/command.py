@@ -2,10 +2,11 @@
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from study.errors import UserError
 
@@ -46,6 +47,12 @@ def guarded(body: Callable[[], int], stopped: str) -> int:
         return code
     sys.stderr.write(f"{words}\n")
     return code
+
+
+def stop(signum: int, frame: Any) -> NoReturn:
+    """Stop in good order; a second signal ends the process at once."""
+    signal.signal(signum, signal.SIG_DFL)
+    raise KeyboardInterrupt
 
 
 def whole_number(text: str) -> int:

@@ -121,10 +121,11 @@ class Trainer:
             some, own = children[begin : begin + size], parents[begin : begin + size]
             chosen = torch.tensor(pad(own, size), device=self._means.device)
             tuned = [tuple(channels_last(w[chosen]) for w in layer) for layer in weights]
-            sources, enter = self._images(some, size), 0
             if net.still:
                 held, rows = [pack[i] for i in keep], [keep.index(i) for i in pad(own, size)]
                 sources, enter = self._features(held, rows, *features), net.head
+            else:
+                sources, enter = self._images(some, size), 0
             fitted, *_ = self._phase(some, size, tuned, sources, enter, net.head)
             yield from zip(some, fitted, strict=True)
 

@@ -13,13 +13,13 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from study import __version__
-from study.command import Parser, guarded, place, whole_number, word
+from study.command import Parser, guarded, place, stop, whole_number, word
 from study.data import Dataset
 from study.engine import machine
 from study.engine.formulations import FORMULATIONS
@@ -259,13 +259,7 @@ def parser() -> argparse.ArgumentParser:
     return p
 
 
-def _stop(signum: int, frame: Any) -> NoReturn:
-    """Stop in good order; a second signal ends the process at once."""
-    signal.signal(signum, signal.SIG_DFL)
-    raise KeyboardInterrupt
-
-
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, _stop)
-    signal.signal(signal.SIGTERM, _stop)
+    signal.signal(signal.SIGINT, stop)
+    signal.signal(signal.SIGTERM, stop)
     sys.exit(main())
