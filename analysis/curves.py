@@ -2,18 +2,17 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
-import numpy as np
 import pandas as pd
 from matplotlib.artist import Artist
-from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedLocator, NullLocator
 
-from analysis.page import Blank, Drawing, Page, protocol
-from analysis.stats import LEVEL, RESAMPLES, bootstrap_means
-from analysis.style import families, style_of, theme
-from study.methods import METHODS
+from analysis.lines import Axis, bands, line, missing, points, scale_x, scale_y, span
+from analysis.methods import families, methods_of
+from analysis.page import Blank, Drawing, Page, of_test_set, pooled, protocol
+from analysis.style import Style, imbalance_of, styles_of, theme
+from study.methods import METHODS, Method
 
 TRAINED = tuple(id for id, method in METHODS.items() if method.decision == "argmax")
 """The methods whose AUC differs: another decision on the same outputs leaves it as it is."""
@@ -31,16 +30,6 @@ def spread(values: Sequence[float]) -> list[float]:
 def paper_mus(values: Sequence[float]) -> list[float]:
     """The paper's three where all were run, else three spread over the values."""
     return PAPER_MUS if set(PAPER_MUS) <= set(values) else spread(values)
-
-
-@dataclass(frozen=True)
-class Axis:
-    """A column of the records as the x axis, or as what tells panels apart."""
-
-    column: str
-    label: str
-    symbol: str
-    log: bool = False
 
 
 RHO = Axis("rho", r"Imbalance ratio $\rho$", r"$\rho$", log=True)
@@ -62,33 +51,42 @@ class Curves:
     x: Axis
     panel: Axis | None = None
     choose: Callable[[Sequence[float]], list[float]] = spread
-    methods: tuple[str, ...] = TRAINED
     shared: bool = True
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """The rows of the table that the figure should have."""
+        return TRAINED if self.measure == "auc" else tuple(METHODS)
 
 
 FIGURES: dict[str, Curves] = {
     "fig3": Curves("step", "auc", RHO, MU, paper_mus),
     "fig4": Curves("step", "auc", N_MINORITY, RHO, shared=False),
     "fig5": Curves("linear", "auc", RHO),
-    "fig6": Curves("step", "accuracy", RHO, MU, paper_mus, tuple(METHODS)),
+    "fig6": Curves("step", "accuracy", RHO, MU, paper_mus),
 }
 
 
-def draw(spec: Curves, data: pd.DataFrame) -> Drawing:
-    """The figure: means over replicates with bootstrap bands, of `data`, one study's records."""
-    records = chosen(spec, data)
+def draw(spec: Curves, data: pd.DataFrame, note: str = "") -> Drawing:
+    """The figure: means over replicates with bootstrap bands, of `data`, one study's records.
+
+    `note`: what else the caption is to say.
+    """
+    methods = methods_of(data)
+    records = chosen(spec, data, drawn(spec, methods))
     if records.empty:
-        return Blank(f"no {spec.kind} imbalance in this study")
-    cells = points(spec, records)
+        return Blank(reason(spec, data))
+    cells = points(records)
     if cells.empty:
         return Blank(f"all {len(records)} records of {spec.kind} imbalance diverged")
-    ids = [id for id in METHODS if id in set(cells["method"])]
+    looks = styles_of(methods)
+    shown = [method for id, method in methods.items() if id in set(cells["line"])]
     values = sorted(records["panel"].unique())
-    legend, columns = keys(ids)
+    legend, columns = keys(shown, looks)
     with theme():
         page = Page(
-            title=f"{protocol(records, spec.kind)}, n = {span(cells['n'])}",
-            caption=caption(spec, records, cells),
+            title=f"{protocol(records)}, n = {span(cells['n'])}",
+            caption=" ".join([*caption(spec, records, cells), note]).strip(),
             panels=[f"{spec.panel.symbol} = {v:g}" if spec.panel else "" for v in values],
             legend=legend,
             columns=columns,
@@ -96,158 +94,101 @@ def draw(spec: Curves, data: pd.DataFrame) -> Drawing:
         )
         figure, panels = page.lay()
         xs = sorted(records["x"].unique())
-        for value, axes in zip(values, panels, strict=True):
-            for i, id in enumerate(ids):
-                own = cells[(cells["panel"] == value) & (cells["method"] == id)]
-                line(axes, id, xs, own, aside(spec.x, xs, i - (len(ids) - 1) / 2))
+        inside = [cells[cells["panel"] == value] for value in values]
+        for axes, of_panel in zip(panels, inside, strict=True):
+            alone = of_panel["x"].nunique() == 1
+            for i, method in enumerate(shown):
+                own = of_panel[of_panel["line"] == method.id]
+                at = aside(spec.x, xs, i - (len(shown) - 1) / 2, alone)
+                line(axes, xs, own, at, looks[method.id], method.label)
             scale_x(axes, spec.x, xs, page.panel_width)
-        panels[0].set_ylabel(MEASURES[spec.measure])
-        for value, axes in zip(values, panels, strict=True):
-            axes.ticklabel_format(axis="y", useOffset=False)
-            axes.set_ylim(limits(cells if spec.shared else cells[cells["panel"] == value]))
+        for_y = [cells] * len(panels) if spec.shared else inside
+        scale_y(list(zip(panels, for_y, strict=True)), MEASURES[spec.measure])
     return figure
 
 
-def chosen(spec: Curves, data: pd.DataFrame) -> pd.DataFrame:
-    """The records a figure is of, with columns `panel`, `x` and `score` (in per cent)."""
-    rows = data[(data["imbalance"] == spec.kind) & data["method"].isin(drawn(spec, data))]
+def by_split(data: pd.DataFrame, note: str = "") -> dict[str, Callable[[], Drawing]]:
+    """Appendix A: figure 3 for each split on its own, where there are several."""
+    if data["split"].nunique(dropna=False) < 2:
+        return {}
+    return {
+        f"figA{split + 1}": partial(draw, FIGURES["fig3"], data[data["split"] == split], note)
+        for split in sorted(data["split"].dropna().unique())
+    }
+
+
+def chosen(spec: Curves, data: pd.DataFrame, ids: Sequence[str]) -> pd.DataFrame:
+    """The records a figure is of, with columns `panel`, `x`, `line` and `score` (in per cent)."""
+    rows = data[(data["imbalance"] == spec.kind) & data["method"].isin(ids) & (data["to"] == 1)]
     rows = rows.assign(
         panel=rows[spec.panel.column].astype(float) if spec.panel else 0.0,
         x=rows[spec.x.column].astype(float),
+        line=rows["method"],
         score=100 * rows[spec.measure],
     )
     return rows[rows["panel"].isin(spec.choose(sorted(rows["panel"].unique())))]
 
 
-def drawn(spec: Curves, data: pd.DataFrame) -> list[str]:
+def drawn(spec: Curves, methods: dict[str, Method]) -> list[str]:
     """The methods of the figure; of a network judged by none of them, the first that judges it."""
-    present = [id for id in METHODS if id in set(data["method"])]
-    networks = {network(id) for id in spec.methods if id in present}
-    ids = [id for id in spec.methods if id in present]
-    for id in present:
-        if id not in ids and network(id) not in networks:
-            networks.add(network(id))
+    own = [
+        id
+        for id, method in methods.items()
+        if id not in METHODS and (spec.measure != "auc" or method.decision == "argmax")
+    ]
+    ids = [id for id in methods if id in spec.methods or id in own]
+    networks = {network(methods[id]) for id in ids}
+    for id, method in methods.items():
+        if id not in ids and network(method) not in networks:
+            networks.add(network(method))
             ids.append(id)
     return ids
 
 
-def network(id: str) -> tuple[str, str, str | None]:
+def network(method: Method) -> tuple[str, str, str | None]:
     """What tells the network of a method from that of another."""
-    method = METHODS[id]
     return method.sampling, method.loss, method.second_phase
 
 
-def points(spec: Curves, records: pd.DataFrame) -> pd.DataFrame:
-    """A row a panel, x and method: the mean over replicates, its band and n; diverged left out."""
-    scored = records.dropna(subset="score")
-    groups = [
-        (*key, group["score"].to_numpy(float))
-        for key, group in scored.groupby(["panel", "x", "method"])
-    ]
-    cells = pd.DataFrame(groups, columns=["panel", "x", "method", "scores"])
-    bands = bootstrap_means(list(cells["scores"]))
-    return cells.assign(
-        mean=[scores.mean() for scores in cells["scores"]],
-        n=[len(scores) for scores in cells["scores"]],
-        low=bands[:, 0],
-        high=bands[:, 1],
-    ).drop(columns="scores")
+def reason(spec: Curves, data: pd.DataFrame) -> str:
+    """Why there is nothing to draw."""
+    if spec.kind in set(data["imbalance"]):
+        return f"no record of {imbalance_of(spec.kind)} is sampled to full balance"
+    return lacking(spec.kind, data)
 
 
-def aside(x: Axis, xs: list[float], steps: float) -> list[float]:
-    """Where a method's points stand: at the xs, but with one x alone beside each other."""
-    if len(xs) > 1:
+def lacking(kind: str, data: pd.DataFrame) -> str:
+    """Says that a study has none of an imbalance, and what it has."""
+    there = [imbalance_of(other) for other in sorted(set(data["imbalance"]))]
+    only = f", only {' and '.join(there)}" if there else ""
+    return f"no {imbalance_of(kind)} in this study{only}"
+
+
+def aside(x: Axis, xs: list[float], steps: float, alone: bool) -> list[float]:
+    """Where a method's points stand: at the xs, but beside each other where a panel has one x."""
+    if not alone:
         return xs
-    return [xs[0] * 10 ** (0.03 * steps) if x.log else xs[0] + 0.1 * steps]
+    return [value * 10 ** (0.03 * steps) if x.log else value + 0.1 * steps for value in xs]
 
 
-def line(axes: Axes, id: str, xs: list[float], cells: pd.DataFrame, at: list[float]) -> None:
-    """A method's line and band, drawn at `at`; the line is broken where an x has no point."""
-    rows = cells.set_index("x").reindex(xs)
-    style = style_of(id)
-    low, high = rows["low"].to_numpy(float), rows["high"].to_numpy(float)
-    if len(xs) == 1:
-        axes.vlines(at, low, high, color=style.colour, alpha=0.5, linewidth=1)
-    else:
-        axes.fill_between(at, low, high, color=style.colour, alpha=0.13, linewidth=0)
-    axes.plot(at, rows["mean"].to_numpy(float), label=METHODS[id].label, **style.line())
-
-
-def keys(ids: list[str]) -> tuple[list[Artist], int]:
+def keys(methods: Sequence[Method], looks: dict[str, Style]) -> tuple[list[Artist], int]:
     """The legend's entries and its columns: one a family, filled up to the same length."""
-    columns = families(ids)
+    columns = families(methods)
     rows = max(len(column) for column in columns)
     entries: list[Artist] = []
     for column in columns:
-        entries += [Line2D([], [], label=METHODS[id].label, **style_of(id).line()) for id in column]
+        entries += [Line2D([], [], label=m.label, **looks[m.id].line()) for m in column]
         entries += [Line2D([], [], linestyle="none", label=" ")] * (rows - len(column))
     return entries, len(columns)
 
 
-def scale_x(axes: Axes, x: Axis, xs: Sequence[float], width: float) -> None:
-    """A tick at every x that was run; a label that would touch the next is left off."""
-    places = np.log10(xs) if x.log else np.asarray(xs, float)
-    reach = max(float(places[-1] - places[0]), 0.3 if x.log else 1.0)
-    margin = 0.06 * reach if len(xs) > 1 else 0.5 * reach
-    ends = np.array([places[0] - margin, places[-1] + margin])
-    axes.set_xscale("log" if x.log else "linear")
-    axes.set_xlim(*(10**ends if x.log else ends))
-    labels = [f"{value:g}" for value in xs]
-    inches = width / float(ends[1] - ends[0])
-    free = np.inf
-    for i in range(len(xs) - 1, -1, -1):
-        half = 0.037 * len(labels[i])
-        at = float(places[i]) * inches
-        if at + half > free:
-            labels[i] = ""
-        else:
-            free = at - half - 0.03
-    axes.xaxis.set_major_locator(FixedLocator(list(xs)))
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.set_xticks(list(xs), labels)
-    axes.set_xlabel(x.label)
-
-
-def limits(cells: pd.DataFrame) -> tuple[float, float]:
-    """A y axis that shows everything, and does not blow up a span under 0.2 points."""
-    high = float(cells[["mean", "high"]].max().max())
-    low = min(float(cells[["mean", "low"]].min().min()), high - 0.2)
-    pad = 0.06 * (high - low)
-    return low - pad, min(high + pad, 100 + pad / 2)
-
-
-def span(counts: pd.Series) -> str:
-    """'3', or '2-3' where the counts differ."""
-    low, high = int(counts.min()), int(counts.max())
-    return str(low) if low == high else f"{low}-{high}"
-
-
-def caption(spec: Curves, records: pd.DataFrame, cells: pd.DataFrame) -> str:
+def caption(spec: Curves, records: pd.DataFrame, cells: pd.DataFrame) -> list[str]:
     """What the bands are, and what is missing or left out."""
     said = []
     if not spec.shared and records["panel"].nunique() > 1:
         said.append("Each panel has a y axis of its own.")
-    band = "Band" if records["x"].nunique() > 1 else "Bar"
-    if (cells["n"] > 1).any():
-        said.append(
-            f"Markers: means of n replicates. {band}s: {LEVEL:.0%} intervals of the mean, "
-            f"percentile bootstrap, {RESAMPLES:,} resamples.".replace("%", " %")
-        )
-        if cells["n"].isin([2, 3]).any():
-            said.append(f"With n of 2 or 3 a {band.lower()} spans the replicates.")
-        if (cells["n"] == 1).any():
-            said.append(f"No {band.lower()} where n = 1.")
-    else:
-        said.append(f"One replicate a point: no {band.lower()}s.")
+    said += bands(cells) + pooled(records)
     run = set(records["method"])
     if absent := [METHODS[id].label for id in spec.methods if id not in run]:
         said.append(f"Not run: {'; '.join(absent)}.")
-    whole = records["panel"].nunique() * records["x"].nunique() * len(run)
-    there = len(records[["panel", "x", "method"]].drop_duplicates())
-    if there < whole:
-        said.append(f"{whole - there} of {whole} points not run.")
-    if diverged := int(records["score"].isna().sum()):
-        said.append(f"{diverged} diverged left out.")
-    if chance := int((records["status"] == "chance").sum()):
-        said.append(f"{chance} no better than chance, kept.")
-    return " ".join(said)
+    return said + missing(records) + of_test_set(records)

@@ -1,6 +1,6 @@
 """Figure 1: how many images of each class the example training sets hold."""
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,8 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from analysis.page import Blank, Drawing, Page, dataset
-from analysis.style import HATCH, MAJORITY, MINORITY, theme
+from analysis.page import Blank, Drawing, Page, dataset, of_test_set
+from analysis.style import HATCH, MAJORITY, MINORITY, name_of, theme
+from study.errors import shorten
 
 
 @dataclass(frozen=True)
@@ -30,32 +31,36 @@ class Example:
 
 
 EXAMPLES = (Example("step", 10, 0.5), Example("step", 2, 0.9), Example("linear", 10))
+PANELS = 3
+
+BY_LABEL = ("step", "linear")
+"""Imbalances whose classes stand in the order of their labels; of others the largest is first."""
+
+MANY = 50
+"""More classes than these stand by size too, as an outline in place of bars."""
 
 EDGE: dict[str, Any] = {"edgecolor": "black", "linewidth": 0.5}
 
-TITLES: dict[str, Callable[[pd.Series], str]] = {
-    "step": lambda row: rf"step, $\rho$ = {row['rho']:g}, $\mu$ = {row['mu']:g}",
-    "linear": lambda row: rf"linear, $\rho$ = {row['rho']:g}",
-}
-
 
 def draw(data: pd.DataFrame) -> Drawing:
-    """Bars of the cases nearest to the paper's three examples, each cell at most once."""
-    cases = examples(data)
+    """Bars of the cases nearest to the paper's three examples, each cell at most once.
+
+    Where there is room left, one case of each other imbalance follows.
+    """
+    cases = [*examples(data), *others(data)][:PANELS]
     if not cases:
-        return Blank("no step or linear imbalance in this study")
-    kinds = list(dict.fromkeys(str(row["imbalance"]) for row in cases))
-    handles: list[Artist] = [Patch(label="Majority class", facecolor=MAJORITY, **EDGE)]
-    handles += [Patch(label="Minority class", facecolor=MINORITY, hatch=HATCH, **EDGE)] * (
-        "step" in kinds
-    )
-    imbalance = f"{' and '.join(kinds)} imbalance"
+        return Blank("no records in this study")
+    handles: list[Artist] = [
+        Patch(label="Majority class", facecolor=MAJORITY, **EDGE),
+        Patch(label="Minority class", facecolor=MINORITY, hatch=HATCH, **EDGE),
+    ]
+    said = ["One case of each cell, its first replicate.", sizes(cases), *of_test_set(data)]
     with theme():
         page = Page(
-            title=f"{dataset(data)}, {imbalance}: training images of each class",
-            caption="One case of each cell, its first replicate. " + sizes(cases),
-            panels=[TITLES[row["imbalance"]](row) for row in cases],
-            legend=handles if "step" in kinds else (),
+            title=f"{dataset(data)}: training images of each class",
+            caption=" ".join(said),
+            panels=[title(row) for row in cases],
+            legend=handles if any(minority(row) for row in cases) else (),
             columns=2,
         )
         figure, panels = page.lay()
@@ -69,29 +74,65 @@ def draw(data: pd.DataFrame) -> Drawing:
 def examples(data: pd.DataFrame) -> list[pd.Series]:
     """The first case of the cell nearest to each example."""
     chosen: dict[str, pd.Series] = {}
-    cases = data.drop_duplicates("case_id").sort_values(["rho", "mu", "replicate", "case_id"])
     for example in EXAMPLES:
-        rows = [row for _, row in cases[cases["imbalance"] == example.kind].iterrows()]
+        rows = [row for _, row in firsts(data, [example.kind]).iterrows()]
         if rows:
             nearest = min(rows, key=example.distance)
             chosen.setdefault(nearest["case_id"], nearest)
     return list(chosen.values())
 
 
+def others(data: pd.DataFrame) -> list[pd.Series]:
+    """Of each other imbalance the first case of its largest ratio."""
+    kinds = sorted(set(data["imbalance"]) - {example.kind for example in EXAMPLES})
+    return [max((row for _, row in firsts(data, [kind]).iterrows()), key=ratio) for kind in kinds]
+
+
+def firsts(data: pd.DataFrame, kinds: Sequence[str]) -> pd.DataFrame:
+    """The cases of these imbalances, a cell's first replicate first."""
+    cases = data[data["imbalance"].isin(kinds)].drop_duplicates("case_id")
+    return cases.sort_values(["rho", "mu", "replicate", "case_id"])
+
+
+def ratio(row: pd.Series) -> float:
+    """Largest class over smallest, also where no rho was asked for."""
+    return float(max(row["class_counts"]) / min(row["class_counts"]))
+
+
+def minority(row: pd.Series) -> list[int]:
+    """The labels of the minority classes, where there are such."""
+    return [] if row["minority"] is None else list(row["minority"])
+
+
+def title(row: pd.Series) -> str:
+    """What a panel shows; a ratio that was found, not asked for, is rounded."""
+    kind, found = row["imbalance"], ratio(row)
+    mu = rf", $\mu$ = {row['mu']:g}" if kind == "step" else ""
+    asked = kind in BY_LABEL
+    rho = f"{row['rho']:g}" if asked else f"{found:.3g}" if found < 100 else f"{found:.0f}"
+    return rf"{shorten(name_of({}, kind), 24)}, $\rho$ = {rho}{mu}"
+
+
 def bars(row: pd.Series, axes: Axes) -> None:
     """One bar a class, the minority classes lighter and hatched."""
     counts = np.asarray(row["class_counts"])
-    is_minority = np.zeros(len(counts), bool)
-    if row["imbalance"] == "step":
-        is_minority[np.asarray(row["minority"], int)] = True
+    number = len(counts)
+    is_minority = np.isin(np.arange(number), minority(row))
+    by_label = row["imbalance"] in BY_LABEL and number <= MANY
+    order = np.arange(number) if by_label else np.lexsort((-counts, is_minority))
     for of_minority, face, hatch in ((False, MAJORITY, ""), (True, MINORITY, HATCH)):
-        labels = np.flatnonzero(is_minority == of_minority)
-        axes.bar(labels, counts[labels], width=0.8, facecolor=face, hatch=hatch, **EDGE)
-    axes.xaxis.set_major_locator(MaxNLocator(10, integer=True))
-    if len(counts) <= 10:
-        axes.set_xticks(range(len(counts)))
-    axes.set_xlim(-0.7, len(counts) - 0.3)
-    axes.set_xlabel("Class label")
+        places = np.flatnonzero(is_minority[order] == of_minority)
+        look = {"facecolor": face, "hatch": hatch, **EDGE}
+        if number > MANY and len(places):
+            edges = np.arange(places[0], places[-1] + 2) - 0.5
+            axes.stairs(counts[order[places]], edges, fill=True, **look)
+        else:
+            axes.bar(places, counts[order[places]], width=0.8, **look)
+    axes.set_xlim(-0.7, number - 0.3)
+    axes.set_xlabel("Class label" if by_label else "Classes, largest first")
+    axes.xaxis.set_major_locator(MaxNLocator(10 if number <= MANY else 6, steps=[1, 2, 5, 10]))
+    if number <= 10:
+        axes.set_xticks(range(number), [str(label) for label in order])
 
 
 def sizes(cases: list[pd.Series]) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 
+from analysis.selection import contended
 from study.errors import UserError, nearest
 from study.parts import find_parts, read_parts
 from study.schema import SCHEMA
@@ -13,10 +14,17 @@ from study.schema import SCHEMA
 TYPES = {pa.string(): pd.StringDtype(), pa.int32(): pd.Int32Dtype(), pa.int64(): pd.Int64Dtype()}
 """Columns that may be null keep their type; a float's null is NaN."""
 
-PROTOCOL = ("dataset", "model", "iterations", "batch", "base_rate", "run", "seed")
+PROTOCOL = ("dataset", "model", "iterations", "batch", "seed")
 """Columns with one value in a study: a mean over several would mix different experiments."""
 
-PLACE = ("imbalance", "rho", "mu", "replicate", "subset", "method", *PROTOCOL)
+CANDIDATE = ("base_rate", "run")
+"""Columns with one value too, unless they tell apart what a selection is made from."""
+
+PLACE = (
+    *("case_id", "imbalance", "rho", "mu", "replicate", "subset", "split", "method", "to"),
+    *PROTOCOL,
+    *CANDIDATE,
+)
 """Columns that name one record of a study."""
 
 
@@ -58,9 +66,11 @@ def studies(results: Path, names: Sequence[str] = ()) -> dict[str, Path]:
 def check_protocol(name: str, data: pd.DataFrame) -> None:
     """Refuse records of several protocols: a figure would average across them.
 
-    Two of one replicate and method differ in something no column shows, such as the momentum.
+    Two of one place differ in something no column shows, such as the momentum. A profile of a
+    user's own may have cells that differ so too: there the case tells them apart.
     """
-    twice = data[data.duplicated(list(PLACE))]
+    own = data["imbalance"].str.contains(":", regex=False)
+    twice = data[data.assign(case_id=data["case_id"].where(own, "")).duplicated(list(PLACE))]
     if len(twice):
         row = twice.iloc[0]
         raise UserError(
@@ -68,7 +78,7 @@ def check_protocol(name: str, data: pd.DataFrame) -> None:
             f"replicate {row['replicate']}, {row['method']}: its folder holds more than one "
             f"protocol; a figure does not average across them"
         )
-    for column in PROTOCOL:
+    for column in PROTOCOL if len(contended(data)) else (*PROTOCOL, *CANDIDATE):
         values = sorted(data[column].dropna().unique())
         if len(values) > 1:
             listed = ", ".join(str(value) for value in values)

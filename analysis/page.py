@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from analysis.style import DATASETS, NETS, theme
+from analysis.style import DATASETS, NETS, imbalance_of, name_of, theme
 from study.errors import UserError
 from study.parts import whole
 
@@ -115,19 +115,40 @@ class Page:
         return figure, axes
 
 
-def protocol(data: pd.DataFrame, kind: str) -> str:
-    """Data set, net, imbalance and iterations of a study, as its titles say them."""
-    net = str(data["model"].iloc[0])
-    return (
-        f"{dataset(data)}, {NETS.get(net, net)}, {kind} imbalance, "
-        f"{data['iterations'].iloc[0]:,} iterations"
-    )
+def protocol(data: pd.DataFrame) -> str:
+    """Data set, net, imbalance, iterations and split of the records drawn, as titles say them."""
+    first = data.iloc[0]
+    parts = [
+        dataset(data),
+        name_of(NETS, first["model"]),
+        imbalance_of(first["imbalance"]),
+        f"{first['iterations']:,} iterations",
+    ]
+    if data["split"].nunique(dropna=False) == 1 and not pd.isna(first["split"]):
+        parts.append(f"split {first['split']}")
+    return ", ".join(parts)
 
 
 def dataset(data: pd.DataFrame) -> str:
     """The name of a study's data set, as printed."""
-    name = str(data["dataset"].iloc[0])
-    return DATASETS.get(name, name)
+    return name_of(DATASETS, str(data["dataset"].iloc[0]))
+
+
+def pooled(data: pd.DataFrame) -> list[str]:
+    """What a caption says of several splits, over which means are taken too."""
+    splits = data["split"].nunique(dropna=False)
+    if splits < 2:
+        return []
+    return [f"n counts replicates on each of {splits} splits into training and test images."]
+
+
+def of_test_set(data: pd.DataFrame) -> list[str]:
+    """What a caption says of a test set that is not balanced."""
+    uneven = [c for c in data["test_counts"].dropna() if min(c) < max(c)]
+    if not uneven:
+        return []
+    low, high = min(map(min, uneven)), max(map(max, uneven))
+    return [f"Imbalanced test set ({low:,}-{high:,} images a class): accuracy depends on it."]
 
 
 def save(figure: Figure, path: Path) -> None:

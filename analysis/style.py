@@ -1,14 +1,17 @@
 """How everything is drawn: a method's colour, dash and marker, the names of things, the theme."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import cycle
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
 import seaborn as sns
+from matplotlib.colors import to_hex
 
-from study.methods import METHODS
+from study.errors import shorten
 
 Dash = tuple[float, tuple[float, ...] | None]
 
@@ -50,13 +53,29 @@ STYLES: dict[str, Style] = {
     "undersampling_thresholding": Style("#8A2F00", DOTTED, "*"),
 }
 
-SPARE = (Style("#009E73", PLAIN, "<"), Style("#CC79A7", DASHED, ">"), Style("#7A5195", DOTTED, "h"))
+SPARE = (
+    Style("#009E73", PLAIN, "<"),
+    Style("#CC79A7", DASHED, ">", hollow=True),
+    Style("#7A5195", DOTTED, "h"),
+    Style("#5B8C00", DASHED, "d"),
+    Style("#8C564B", PLAIN, "p", hollow=True),
+    Style("#4D4D9F", DOTTED, "8", hollow=True),
+)
 
 
-def style_of(id: str) -> Style:
-    """A method's style; a method of one's own takes a spare one by its place in the table."""
-    own = [row for row in METHODS if row not in STYLES]
-    return STYLES[id] if id in STYLES else SPARE[own.index(id) % len(SPARE)]
+def styles_of(ids: Iterable[str]) -> dict[str, Style]:
+    """Each method's style; methods of one's own take the spare ones in their order."""
+    spare = cycle(SPARE)
+    return {id: STYLES[id] if id in STYLES else next(spare) for id in ids}
+
+
+def ramp(steps: int) -> list[Style]:
+    """Styles for values in order: dark to light, each with a marker, to be read in grey too."""
+    shades = mpl.colormaps["viridis"](np.linspace(0, 0.85, steps))
+    markers = "os^DvPX<*"
+    return [
+        Style(to_hex(shade), PLAIN, marker) for shade, marker in zip(shades, markers, strict=False)
+    ]
 
 
 MAJORITY, MINORITY, HATCH = "#0072B2", "#BFE0F5", "//////"
@@ -65,20 +84,31 @@ DATASETS = {
     "mnist": "MNIST",
     "fashion_mnist": "Fashion-MNIST",
     "cifar10": "CIFAR-10",
+    "imagenet": "ILSVRC-2012",
     "digits": "Digits (scikit-learn)",
     "synthetic": "Synthetic images",
+    "folder": "Folder of images",
+    "npz": "NumPy arrays (npz)",
+    "pt": "PyTorch tensors (pt)",
 }
 NETS = {"lenet5": "LeNet-5", "allcnn": "All-CNN", "all_cnn": "All-CNN", "resnet10": "ResNet-10"}
-"""Names as printed; what stands in neither table is printed as it is stored."""
+IMBALANCES = {
+    "step": "step imbalance",
+    "linear": "linear imbalance",
+    "natural": "natural imbalance",
+    "balanced": "balanced classes",
+    "counts": "classes of listed sizes",
+}
 
 
-def families(ids: list[str]) -> list[list[str]]:
-    """Methods by what they sample, in the order of the table: the columns of a legend."""
-    columns: dict[str, list[str]] = {}
-    for id in METHODS:
-        if id in ids:
-            columns.setdefault(METHODS[id].sampling, []).append(id)
-    return list(columns.values())
+def imbalance_of(kind: str) -> str:
+    """An imbalance as printed."""
+    return IMBALANCES.get(kind) or f"profile {name_of({}, kind)}"
+
+
+def name_of(table: Mapping[str, str], stored: str) -> str:
+    """A name as printed; of an import path its end, of what else the table lacks all."""
+    return table.get(stored, shorten(stored.rpartition(":")[2], 40))
 
 
 @contextmanager

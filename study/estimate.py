@@ -5,9 +5,8 @@ from dataclasses import dataclass
 
 from study.engine import machine
 from study.engine.means import MOST, Means
-from study.engine.rehearsal import Rehearsal, choose, room
+from study.engine.rehearsal import LAPS, Rehearsal, choose, room
 from study.grid import Grid
-from study.nets import NETS
 from study.plan import Due, count
 
 
@@ -25,19 +24,30 @@ class Pace:
 ENOUGH = 8
 """Networks of a pack that are timed on a CPU: one more takes as long as any."""
 
+LIGHT = 5_000_000_000
+"""Products in a step that a CPU rehearses; of a heavier one fewer images stand for all, as a CPU
+takes as long for each.
+"""
+
 
 def measure(grid: Grid, means: Means, dues: Sequence[Due]) -> Pace:
-    """Time each kind of work once, in packs that the device takes and the work fills."""
+    """Time each kind of work once, in packs that the device takes and the work fills. The reading
+    of images that stay on disk is not in it.
+    """
     machine.settle()
-    net, recipe = NETS[grid.model](grid.form), grid.recipe
+    net, recipe = grid.net, grid.recipe
     most = MOST if means.device == "cuda" else ENOUGH
     k = max(1, min(room(net, recipe, means, images=0), count(dues).full, most))
     how = choose(net, recipe, means, k)
-    rehearsal = Rehearsal(net, recipe, means.device, k)
+    batch, laps = recipe.batch, LAPS
+    if means.device == "cpu" and 3 * net.products * batch * k > LIGHT:
+        batch, laps = max(4, LIGHT // (3 * net.products * k)), 5
+    few = recipe.model_copy(update={"batch": min(batch, recipe.batch)})
+    rehearsal, share = Rehearsal(net, few, means.device, k), few.batch / recipe.batch
     return Pace(
-        step=rehearsal.pace(how) / k,
-        second_step=rehearsal.second_pace(how) / k,
-        image=rehearsal.evaluation_pace(how) / k,
+        step=rehearsal.pace(how, laps) / k / share,
+        second_step=rehearsal.second_pace(how, laps) / k / share,
+        image=rehearsal.evaluation_pace(how, laps) / k,
     )
 
 
@@ -47,10 +57,21 @@ def estimate(dues: Sequence[Due], grid: Grid, pace: Pace, workers: int) -> float
     Evaluation is counted where the grid says on how many images; the rest shows only in the data.
     """
     total, steps = count(dues), grid.recipe.iterations
-    n_max = grid.dataset.train_per_class
-    evaluated = total.full * (grid.dataset.test_per_class or 0) * grid.form.classes
-    if n_max is not None:
-        pool = [n_max] * grid.form.classes
-        evaluated += sum(sum(due.case.roles(pool).counts) * len(due.full) for due in dues)
+    times = 1 + (steps // grid.curve if grid.curve else 0)
     work = total.full * steps * pace.step + total.second * steps * pace.second_step
-    return (work + evaluated * pace.image) / workers
+    return (work + times * _evaluated(dues, grid) * pace.image) / workers
+
+
+def _evaluated(dues: Sequence[Due], grid: Grid) -> int:
+    """Images that networks are shown at one look; those of a second phase whose features are kept
+    cost nothing.
+    """
+    data, still = grid.dataset, grid.net.still
+    judged = grid.form.classes * ((data.test_per_class or 0) + (data.validation_per_class or 0))
+    pool = [data.train_per_class or 0] * grid.form.classes
+    own = grid.imbalance.kind != "natural"  # whose counts only the data know
+    return sum(
+        (judged + (sum(due.case.roles(pool).counts) if own else 0))
+        * (len(due.full) + (0 if still else len(due.second)))
+        for due in dues
+    )

@@ -9,13 +9,16 @@ import numpy as np
 from pydantic import BeforeValidator, Field, SerializeAsAny, Strict
 
 from study import seeds
+from study.counts import draw
 from study.data import Source
 from study.engine.recipe import Recipe
 from study.form import Form
 from study.identity import digest
-from study.imbalance import PROFILES, Cell, Profile, Roles, draw
-from study.methods import METHODS
-from study.section import Index, OneOrMore, Section, Whole
+from study.imbalance import PROFILES, Cell, Profile, Roles
+from study.methods import METHODS, Choice, choices
+from study.named import lookup
+from study.nets import NETS, Net
+from study.section import Index, Section, Whole
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,7 @@ class Case:
     replicate: int
     subset: int
     n_max: int | None
+    split: int | None = None
 
     @cached_property
     def id(self) -> str:
@@ -43,38 +47,48 @@ class Case:
         )
 
     @property
+    def profile(self) -> type[Profile]:
+        """The profile that knows what its classes hold."""
+        return lookup(PROFILES, self.cell.kind)
+
+    @property
     def _place(self) -> dict[str, Any]:
         return {"dataset": self.dataset, "seed": self.seed, **self.cell.place()}
 
     def roles(self, pool: Sequence[int]) -> Roles:
         """The class counts, and which classes are minority, of a pool with these counts."""
         rng = seeds.class_roles(self._place, self.replicate)
-        return PROFILES[self.cell.kind].roles(self.cell, pool, self.n_max, rng)
+        return self.profile.roles(self.cell, pool, self.n_max, rng)
 
     def draw(self, labels: np.ndarray, roles: Roles) -> np.ndarray:
         """The positions in the pool of the images that the case holds."""
         return draw(labels, roles.counts, seeds.subset(self._place, self.replicate, self.subset))
 
     def __str__(self) -> str:
-        return f"{self.id} ({self.cell}, replicate {self.replicate})"
-
-
-def _all_methods(value: Any) -> Any:
-    return tuple(METHODS) if value == "all" else value
+        split = "" if self.split is None else f", split {self.split}"
+        return f"{self.id} ({self.cell}, replicate {self.replicate}{split})"
 
 
 class Grid(Section):
-    """The full scientific description of an experiment."""
+    """The full scientific description of an experiment.
+
+    replicates: how often each cell is drawn. runs: how often each of its networks is trained.
+    curve: after every so many iterations accuracy and loss are measured.
+    """
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,99}$")]
     title: str = ""
     dataset: SerializeAsAny[Source]
     imbalance: SerializeAsAny[Profile]
-    methods: Annotated[tuple[str, ...], OneOrMore, BeforeValidator(_all_methods)] = tuple(METHODS)
+    methods: Annotated[tuple[Choice, ...], BeforeValidator(choices)] = tuple(
+        Choice(name=name) for name in METHODS
+    )
     replicates: Whole
     model: str
     recipe: Recipe
+    runs: Whole = 1
     seed: Index = 0
+    curve: Whole | None = None
     predictions: Annotated[bool, Strict()] = False
 
     @property
@@ -82,17 +96,21 @@ class Grid(Section):
         """The form of the images."""
         return self.dataset.form
 
+    @property
+    def net(self) -> Net:
+        """The net for those images."""
+        return lookup(NETS, self.model)(self.form)
+
     def cases(self) -> Iterator[Case]:
-        """Every case, cell by cell, its replicates together."""
-        dataset = self.dataset.identity()
-        for cell in self.imbalance.cells():
-            for replicate in range(self.replicates):
-                yield Case(
-                    dataset, self.seed, cell, replicate, replicate, self.dataset.train_per_class
-                )
+        """Every case: split by split, cell by cell, its replicates together."""
+        n_max = self.dataset.train_per_class
+        for split, dataset in self.dataset.identities():
+            for cell in self.imbalance.points():
+                for replicate in range(cell.replicates or self.replicates):
+                    yield Case(dataset, self.seed, cell, replicate, replicate, n_max, split)
 
     @property
     def hash(self) -> str:
-        """What names the resolved grid; its name and title play no part."""
-        fields = self.resolved()
+        """What names the grid, however much of it is written out; name and title play no part."""
+        fields = self.identity()
         return digest({k: v for k, v in fields.items() if k not in ("name", "title")})

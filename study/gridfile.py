@@ -1,34 +1,30 @@
 """From a file to a Grid: YAML, the `small` overlay, --set, and every mistake said in one line."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
 from study import strictyaml
-from study.data import SOURCES
-from study.engine.losses import LOSSES
-from study.engine.rates import RATES
-from study.engine.recipe import Recipe
+from study.contradictions import contradictions
+from study.data import SOURCES, Source
+from study.engine.rates import RATES, Rate
 from study.errors import GridError, Problem, UserError, nearest, shown
 from study.grid import Grid
-from study.imbalance import PROFILES
-from study.methods import METHODS
-from study.metrics import DECISIONS
-from study.nets import NETS, Net
-from study.sampling import SAMPLINGS
+from study.imbalance import PROFILES, Profile
+from study.named import lookup
 from study.section import Section
 
-SECTIONS: tuple[tuple[tuple[str, ...], str, Mapping[str, type[Section]]], ...] = (
-    (("dataset",), "name", SOURCES),
-    (("imbalance",), "kind", PROFILES),
-    (("recipe", "rate"), "policy", RATES),
+SECTIONS: tuple[tuple[tuple[str, ...], str, Mapping[str, type[Section]], type[Section]], ...] = (
+    (("dataset",), "name", SOURCES, Source),
+    (("imbalance",), "kind", PROFILES, Profile),
+    (("recipe", "rate"), "policy", RATES, Rate),
 )
-"""Where a key of a section chooses its schema: the section, the key, the schemas."""
+"""Where a key of a section chooses its schema: the section, the key, the schemas, their base."""
 
 LARGEST = 1_000_000
 """Characters of a file that may be a grid."""
@@ -74,13 +70,13 @@ def check(raw: dict[str, Any], source: str) -> Grid:
     problems: list[Problem] = []
     sections = deepcopy(raw)
     failed: list[str] = []
-    for place, tag, schemas in SECTIONS:
+    for place, tag, schemas, base in SECTIONS:
         holder, path = sections, ".".join(place)
         for key in place[:-1]:
             inner = holder.get(key)
             holder = inner if isinstance(inner, dict) else {}
         if place[-1] in holder:
-            found = _choose(holder[place[-1]], tag, schemas, path)
+            found = _choose(holder[place[-1]], tag, schemas, base, path)
             if isinstance(found, Section):
                 holder[place[-1]] = found
             else:
@@ -91,106 +87,94 @@ def check(raw: dict[str, Any], source: str) -> Grid:
     try:
         grid = Grid.model_validate(sections)
     except ValidationError as error:
-        places: dict[str, type[BaseModel]] = {"": Grid, "recipe": Recipe}
         problems += [
             problem
-            for problem in _problems(error, places)
+            for problem in _problems(error, Grid, raw)
             if not any(
                 problem.path == path or problem.path.startswith(f"{path}.") for path in failed
             )
         ]
     if problems or grid is None:
         raise GridError(source, problems)
-    if problems := list(_contradictions(grid)):
+    if problems := list(contradictions(grid)):
         raise GridError(source, problems)
     return grid
 
 
-def _contradictions(grid: Grid) -> Iterable[Problem]:
-    """What no single key shows to be wrong."""
-    for place, method in enumerate(grid.methods):
-        if method not in METHODS:
-            yield Problem(f"methods[{place}]", shown(method), _one_of(method, METHODS))
-            continue
-        row = METHODS[method]
-        for field, word, table in (
-            ("sampling", row.sampling, SAMPLINGS),
-            ("loss", row.loss, LOSSES),
-            ("second_phase", row.second_phase or row.sampling, SAMPLINGS),
-            ("decision", row.decision, DECISIONS),
-        ):
-            if word not in table:
-                yield Problem(f"method {method}: {field}", shown(word), _one_of(word, table))
-    profile, n_max = grid.imbalance, grid.dataset.train_per_class
-    if profile.needs_n_max and n_max is None:
-        yield Problem(
-            "dataset.train_per_class",
-            "nothing",
-            f"{profile.kind} imbalance needs the number of images in the largest class",
-        )
-    elif not profile.needs_n_max and n_max is not None:
-        yield Problem(
-            "dataset.train_per_class",
-            f"{n_max}",
-            f"{profile.kind} imbalance takes every image; leave this key out",
-        )
-    elif trouble := profile.problem(grid.form.classes, n_max):
-        key, found, why = trouble
-        yield Problem(f"imbalance.{key}", found, why)
-    if grid.model not in NETS:
-        yield Problem("model", shown(grid.model), _one_of(grid.model, NETS))
-        return
-    try:
-        net: object = NETS[grid.model](grid.form)
-    except ValueError as error:
-        yield Problem("model", shown(grid.model), f"it does not fit the data set: {error}")
-    except Exception as error:  # a slip in a net of the user's own
-        why = f"its function fails with {type(error).__name__}: {error}"
-        yield Problem("model", shown(grid.model), why)
-    else:
-        if not isinstance(net, Net):
-            yield Problem("model", shown(grid.model), f"its function gives no Net but {net!r}")
-
-
 def _choose(
-    raw: Any, tag: str, schemas: Mapping[str, type[Section]], path: str
+    raw: Any, tag: str, schemas: Mapping[str, type[Section]], base: type[Section], path: str
 ) -> Section | list[Problem]:
     """The section that `raw` describes by the schema that its tag names, or what is wrong."""
     if not isinstance(raw, dict):
         return [Problem(path, shown(raw), f"needed: a section with {tag}: {', '.join(schemas)}")]
     name = raw.get(tag)
-    if not isinstance(name, str) or name not in schemas:
+    if not isinstance(name, str):
         found = shown(name) if tag in raw else "nothing"
         return [Problem(f"{path}.{tag}", found, _one_of(name, schemas))]
     try:
-        return schemas[name].model_validate(raw)
+        schema = lookup(schemas, name)
+    except LookupError as error:
+        return [Problem(f"{path}.{tag}", shown(name), str(error))]
+    if not (isinstance(schema, type) and issubclass(schema, base)):
+        return [Problem(f"{path}.{tag}", shown(name), f"it is no class below {base.__name__}")]
+    try:
+        return schema.model_validate(raw)
     except ValidationError as error:
-        return _problems(error, {"": schemas[name]}, f"{path}.")
+        return _problems(error, schema, raw, f"{path}.")
 
 
 def _problems(
-    error: ValidationError, schemas: Mapping[str, type[BaseModel]], prefix: str = ""
+    error: ValidationError, schema: type[BaseModel], raw: dict[str, Any], prefix: str = ""
 ) -> list[Problem]:
     """pydantic's errors in the words of the grid."""
     problems = []
     for one in error.errors():
-        path = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in one["loc"])[1:]
-        parent, key = ".".join(str(p) for p in one["loc"][:-1]), str(one["loc"][-1])
-        found, kind = shown(one["input"]), one["type"]
+        path = _path(one["loc"], raw)
+        key, kind = str(one["loc"][-1]), one["type"]
+        found = shown(one["input"])
         if kind == "extra_forbidden":
-            extra = ["small"] if schemas[parent] is Grid else []
-            others = [name for name in [*schemas[parent].model_fields, *extra] if name != key]
+            holder = _at(schema, one["loc"][:-1])
+            extra = ["small"] if holder is Grid else []
+            others = [name for name in [*holder.model_fields, *extra] if name != key]
             found, allowed = "an unknown key", _one_of(key, others)
         elif kind == "missing":
             found, allowed = "nothing", "this key is needed"
         elif kind == "literal_error":
-            allowed = _one_of(one["input"], re.findall("'([^']+)'", one["ctx"]["expected"]))
+            words = re.findall("'([^']+)'", one["ctx"]["expected"])
+            allowed = _one_of(one["input"], words or [one["ctx"]["expected"]])
         elif kind == "value_error":
             allowed = one["msg"].removeprefix("Value error, ")
         else:
             allowed = f"needed: {WORDS.get(kind, one['msg'].removeprefix('Input should be '))}"
         problems.append(Problem(prefix + path, found, allowed))
     return problems
+
+
+def _path(keys: Sequence[int | str], raw: Any) -> str:
+    """Where a value stands in the file: one that is read as a list of one has no place there."""
+    path, value = "", raw
+    for key in keys:
+        if isinstance(key, int) and isinstance(value, list):
+            path, value = f"{path}[{key}]", value[key] if key < len(value) else None
+        elif isinstance(key, str) and isinstance(value, dict):
+            path, value = f"{path}.{key}", value.get(key)
+    return path[1:]
+
+
+def _at(schema: type[BaseModel], keys: Iterable[int | str]) -> type[BaseModel]:
+    """The schema of the section that these keys lead to."""
+    for key in keys:
+        if isinstance(key, str):
+            schema = next(_models(schema.model_fields[key].annotation))
+    return schema
+
+
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+    """The sections in a field's type, such as the one that a tuple holds."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _models(part)
 
 
 WORDS = {

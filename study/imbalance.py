@@ -1,35 +1,44 @@
-"""Class-count profiles and the draw of a subset: pure functions of counts and a seed."""
+"""Profiles of imbalance: the cells they span, and what each class holds in one of them; pure."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from fractions import Fraction
-from math import floor
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import BeforeValidator
 
-from study.errors import nearest, shorten
-from study.section import OneOrMore, Positive, Section
-
-Ratio = Positive
+from study.counts import (
+    class_order,
+    exact,
+    linear_counts,
+    minority_classes,
+    ratio_problem,
+    step_counts,
+)
+from study.errors import nearest, shorten, shown
+from study.section import NoneOrMore, OneOrMore, Positive, Section, Whole
 
 
 @dataclass(frozen=True)
 class Cell:
     """One point of the imbalance plane.
 
-    `order` says which classes go short first: a rule (random, lowest, ascending) or the labels.
+    order: which classes go short first: a rule (random, lowest, ascending) or the labels.
+    more: what else names the point, where a profile has other parameters: values of JSON by name.
+    replicates: how often it is drawn, where not as often as the grid says.
     """
 
     kind: str
     rho: float | None = None
     mu: float | None = None
     order: str | tuple[int, ...] = "random"
+    more: Mapping[str, Any] = field(default_factory=dict)
+    replicates: int | None = field(default=None, compare=False)
 
     def place(self) -> dict[str, Any]:
         """The point itself, without the rule: what the random streams of its cases hang on."""
-        return {"kind": self.kind, "rho": self.rho, "mu": self.mu}
+        more = {"more": dict(self.more)} if self.more else {}
+        return {"kind": self.kind, "rho": self.rho, "mu": self.mu, **more}
 
     def identity(self) -> dict[str, Any]:
         """What names the point in a hash."""
@@ -56,14 +65,15 @@ class Profile(Section):
 
     kind: str
     needs_n_max: ClassVar[bool] = True
+    """Whether the data set's `train_per_class` says how many images the largest class holds."""
 
-    def cells(self) -> Iterator[Cell]:
+    def points(self) -> Iterator[Cell]:
         """Every point of this profile, in the order of the file."""
-        raise TypeError(f"{type(self).__name__} defines no cells")
+        raise TypeError(f"{type(self).__name__} defines no points")
 
     def problem(self, classes: int, n_max: int | None) -> tuple[str, str, str] | None:
-        """(key, value found, the arithmetic of why not) of the first impossible request."""
-        raise TypeError(f"{type(self).__name__} checks nothing")
+        """(key, value found, why not) of the first impossible request, or None."""
+        return None
 
     @staticmethod
     def roles(
@@ -96,42 +106,72 @@ def as_labels(value: Sequence[Any]) -> tuple[int, ...] | None:
     return tuple(value) if value and whole and len(set(value)) == len(value) else None
 
 
+class StepCell(Section):
+    """One point of a grid that lists them."""
+
+    rho: Positive
+    mu: Positive
+    replicates: Whole | None = None
+
+
 class Step(Profile):
-    """A fraction mu of the classes is minority and holds n_max / rho images, the rest n_max."""
+    """A fraction mu of the classes is minority and holds n_max / rho images, the rest n_max.
+
+    Every rho with every mu, or the `cells` listed. Where the minority is random, classes with
+    fewer than n_max images are always part of it.
+    """
 
     kind: Literal["step"]
-    rho: Annotated[tuple[Ratio, ...], OneOrMore]
-    mu: Annotated[tuple[Ratio, ...], OneOrMore]
+    rho: Annotated[tuple[Positive, ...] | None, NoneOrMore] = None
+    mu: Annotated[tuple[Positive, ...] | None, NoneOrMore] = None
+    cells: Annotated[tuple[StepCell, ...] | None, NoneOrMore] = None
     minority: Annotated[str | tuple[int, ...], BeforeValidator(Order("lowest"))] = "random"
 
-    def cells(self) -> Iterator[Cell]:
-        for rho in self.rho:
-            for mu in self.mu:
+    def points(self) -> Iterator[Cell]:
+        for rho in self.rho or ():
+            for mu in self.mu or ():
                 yield Cell("step", rho, mu, self.minority)
+        for cell in self.cells or ():
+            yield Cell("step", cell.rho, cell.mu, self.minority, replicates=cell.replicates)
 
     def problem(self, classes: int, n_max: int | None) -> tuple[str, str, str] | None:
-        for mu in self.mu:
+        for key, given in (("rho", self.rho), ("mu", self.mu)):
+            if self.cells and given:
+                return (
+                    key,
+                    shown(list(given)),
+                    "cells stand there too; needed: rho and mu, or cells",
+                )
+            if not self.cells and not given:
+                return key, "nothing", "this key is needed (or cells: a list of {rho, mu})"
+        points = list(self.points())
+        mus = [cell.mu for cell in points if cell.mu is not None]
+        for mu in mus:
             part = exact(mu) * classes
             if not 1 <= minority_classes(mu, classes) < classes:
                 allowed = shorten(", ".join(f"{i / classes:g}" for i in range(1, classes)))
                 return (
-                    "mu",
+                    "cells" if self.cells else "mu",
                     f"{mu:g}",
                     f"{mu:g} x {classes} classes = {float(part):g} minority classes, which must be "
                     f"a whole number from 1 to {classes - 1}; allowed: {allowed}",
                 )
+        for place, cell in enumerate(points):
+            if cell in points[:place]:
+                return "cells", str(cell), "it stands there twice"
         if not isinstance(self.minority, str):
-            most = minority_classes(max(self.mu), classes)
+            most = minority_classes(max(mus), classes)
             if max(self.minority) >= classes:
                 return "minority", str(list(self.minority)), f"allowed: labels 0 to {classes - 1}"
             if len(self.minority) != most:
                 return (
                     "minority",
                     str(list(self.minority)),
-                    f"the largest mu, {max(self.mu):g} x {classes} classes, needs a list of "
+                    f"the largest mu, {max(mus):g} x {classes} classes, needs a list of "
                     f"{most} labels (smaller ones take its beginning), not {len(self.minority)}",
                 )
-        return ratio_problem(self.rho, n_max)
+        rhos = [cell.rho for cell in points if cell.rho is not None]
+        return ratio_problem(rhos, n_max, "cells" if self.cells else "rho")
 
     @staticmethod
     def roles(
@@ -141,7 +181,10 @@ class Step(Profile):
         assert cell.mu is not None
         assert n_max is not None
         number = minority_classes(cell.mu, len(pool))
-        minority = class_order(cell.order, len(pool), rng)[:number]
+        order = class_order(cell.order, len(pool), rng)
+        if cell.order == "random":  # a stable sort: short classes first, the rest as drawn
+            order = tuple(sorted(order, key=lambda label: pool[label] >= n_max))
+        minority = order[:number]
         return Roles(step_counts(len(pool), n_max, cell.rho, minority), tuple(sorted(minority)))
 
 
@@ -149,10 +192,10 @@ class Linear(Profile):
     """Class sizes fall by a constant step from n_max to n_max / rho."""
 
     kind: Literal["linear"]
-    rho: Annotated[tuple[Ratio, ...], OneOrMore]
+    rho: Annotated[tuple[Positive, ...], OneOrMore]
     order: Annotated[str | tuple[int, ...], BeforeValidator(Order("ascending"))] = "random"
 
-    def cells(self) -> Iterator[Cell]:
+    def points(self) -> Iterator[Cell]:
         for rho in self.rho:
             yield Cell("linear", rho, None, self.order)
 
@@ -177,11 +220,8 @@ class Natural(Profile):
     kind: Literal["natural"]
     needs_n_max: ClassVar[bool] = False
 
-    def cells(self) -> Iterator[Cell]:
+    def points(self) -> Iterator[Cell]:
         yield Cell("natural")
-
-    def problem(self, classes: int, n_max: int | None) -> tuple[str, str, str] | None:
-        return None
 
     @staticmethod
     def roles(
@@ -190,84 +230,49 @@ class Natural(Profile):
         return Roles(tuple(int(n) for n in pool), ())
 
 
-PROFILES: dict[str, type[Profile]] = {"step": Step, "linear": Linear, "natural": Natural}
+class Balanced(Profile):
+    """Every class holds n_max images: what imbalance is measured against."""
+
+    kind: Literal["balanced"]
+
+    def points(self) -> Iterator[Cell]:
+        yield Cell("balanced", rho=1.0)
+
+    @staticmethod
+    def roles(
+        cell: Cell, pool: Sequence[int], n_max: int | None, rng: np.random.Generator
+    ) -> Roles:
+        assert n_max is not None
+        return Roles((n_max,) * len(pool), ())
 
 
-def step_counts(classes: int, n_max: int, rho: float, minority: Sequence[int]) -> tuple[int, ...]:
-    """n_max / rho images in the minority classes, n_max in the others."""
-    few = at_least_one(n_max / exact(rho))
-    return tuple(few if label in minority else n_max for label in range(classes))
+class Counts(Profile):
+    """As many images of each class as listed, by label."""
+
+    kind: Literal["counts"]
+    counts: tuple[Whole, ...]
+    needs_n_max: ClassVar[bool] = False
+
+    def points(self) -> Iterator[Cell]:
+        rho = max(self.counts) / min(self.counts)
+        yield Cell("counts", rho, order="listed", more={"counts": list(self.counts)})
+
+    def problem(self, classes: int, n_max: int | None) -> tuple[str, str, str] | None:
+        if len(self.counts) == classes:
+            return None
+        return "counts", f"{len(self.counts)} numbers", f"needed: one for each of {classes} classes"
+
+    @staticmethod
+    def roles(
+        cell: Cell, pool: Sequence[int], n_max: int | None, rng: np.random.Generator
+    ) -> Roles:
+        return Roles(tuple(cell.more["counts"]), ())
 
 
-def linear_counts(n_max: int, rho: float, order: Sequence[int]) -> tuple[int, ...]:
-    """Evenly spaced counts from n_max / rho for the first class in `order` up to n_max."""
-    least = n_max / exact(rho)
-    step = (n_max - least) / max(len(order) - 1, 1)
-    counts = {label: at_least_one(least + rank * step) for rank, label in enumerate(order)}
-    return tuple(counts[label] for label in range(len(order)))
-
-
-def class_order(
-    rule: str | Sequence[int], classes: int, rng: np.random.Generator
-) -> tuple[int, ...]:
-    """The classes from the one that goes shortest on: drawn, by label, or as listed."""
-    if rule == "random":
-        return tuple(int(label) for label in rng.permutation(classes))
-    if isinstance(rule, str):  # lowest and ascending: the label is the rank
-        return tuple(range(classes))
-    return tuple(rule)
-
-
-def draw(labels: np.ndarray, counts: Sequence[int], rng: np.random.Generator) -> np.ndarray:
-    """Positions of a random subset with these class counts, ascending; without replacement."""
-    chosen = []
-    for label, count in enumerate(counts):
-        places = np.flatnonzero(labels == label)
-        if count > len(places):
-            raise ValueError(f"class {label} holds {len(places)} images, {count} are needed")
-        chosen.append(rng.choice(places, count, replace=False))
-    return np.sort(np.concatenate(chosen))
-
-
-def shortage(counts: Sequence[int], pool: Sequence[int]) -> str | None:
-    """The arithmetic of the first class that cannot give what is asked, or None."""
-    for label, (needed, available) in enumerate(zip(counts, pool, strict=True)):
-        if not needed:
-            return f"class {label} has no training image; every class needs one"
-        if needed > available:
-            return (
-                f"class {label} needs {needed:,} training images, but {available:,} are left of "
-                f"it once the test set is taken"
-            )
-    return None
-
-
-def minority_classes(mu: float, classes: int) -> int:
-    """The number of minority classes; 0 where mu is, to six digits, no whole number of classes."""
-    number = round(exact(mu) * classes)
-    return number if f"{mu:.6g}" == f"{number / classes:.6g}" else 0
-
-
-def at_least_one(value: Fraction) -> int:
-    """To the nearest integer, halves up, never below 1."""
-    return max(1, floor(value + Fraction(1, 2)))
-
-
-def exact(number: float) -> Fraction:
-    """The decimal number that was written in the file (0.3 is 3/10)."""
-    return Fraction(repr(float(number)))
-
-
-def ratio_problem(rhos: Sequence[float], n_max: int | None) -> tuple[str, str, str] | None:
-    """Why one of these ratios cannot be had from classes of n_max images, or None."""
-    for rho in rhos:
-        if rho < 1:
-            return "rho", f"{rho:g}", "allowed: 1 (balanced) or more"
-        if n_max is not None and rho > n_max:
-            return (
-                "rho",
-                f"{rho:g}",
-                f"{n_max:,} / {rho:g} = {n_max / rho:.3g} images in the smallest class, which must "
-                f"be at least 1; allowed: 1 to {n_max:,} (dataset.train_per_class)",
-            )
-    return None
+PROFILES: dict[str, type[Profile]] = {
+    "step": Step,
+    "linear": Linear,
+    "natural": Natural,
+    "balanced": Balanced,
+    "counts": Counts,
+}

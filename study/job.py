@@ -2,6 +2,7 @@
 
 import os
 import platform
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor
 
 from study import __version__
+from study.checkpoints import Checkpoints, Keeper, Nowhere
 from study.data import Dataset
 from study.engine import machine
 from study.engine.inputs import tensor
@@ -18,7 +20,7 @@ from study.engine.means import Means
 from study.grid import Grid
 from study.identity import canonical
 from study.imbalance import Roles
-from study.metrics import DECISIONS, DIVERGED, cross_entropy, score
+from study.metrics import DIVERGED, Point, accuracy, cross_entropy, score
 from study.packs import Fitted, Network, Trainer
 from study.plan import Due, Job, Row
 from study.results import Record, Results
@@ -33,8 +35,27 @@ class Drawn:
     members: np.ndarray
 
 
-def run_job(job: Job, grid: Grid, dataset: Dataset, means: Means, code: str) -> Results:
-    """Draw each case, fit each of its networks once, and judge them by every method due."""
+@dataclass(frozen=True)
+class Labels:
+    """The labels of a data set's splits, on the device."""
+
+    pool: Tensor
+    test: Tensor
+    validation: Tensor
+
+
+def run_job(
+    job: Job,
+    grid: Grid,
+    dataset: Dataset,
+    means: Means,
+    code: str,
+    keeper: Keeper | None = None,
+) -> Results:
+    """Draw each case, fit each of its networks once, and judge them by every method due.
+
+    The keeper holds what is done of a long training should the job be tried again.
+    """
     machine.settle()
     drawn = {due.case.id: _draw(due, grid, dataset) for due in job.dues}
     networks = [
@@ -42,28 +63,29 @@ def run_job(job: Job, grid: Grid, dataset: Dataset, means: Means, code: str) -> 
         for case in drawn.values()
         for training in case.due.trainings
     ]
-    test_labels = tensor(dataset.test.labels).to(means.device)
+    labels = Labels(*(tensor(split.labels).to(means.device) for split in dataset.splits))
     judged: dict[str, Record] = {}
     predictions: dict[str, np.ndarray] = {}
     notes: list[str] = []
-    for network, fitted in Trainer(grid, dataset, means, notes.append).fit(networks):
-        case = drawn[network.case.id]
-        labels = torch.from_numpy(dataset.pool.labels[case.members]).to(means.device)
-        for row in case.due.rows:
-            if row.training == network.training:
-                judged[row.id] = _judge(row, fitted, test_labels, labels, case.roles)
-        if network.training in case.due.predictions:
-            predictions["labels"] = dataset.test.labels
-            with np.errstate(over="ignore"):  # what float16 cannot hold is kept as infinite
-                logits = fitted.test.cpu().numpy().astype(np.float16)
-            predictions[network.training.id] = logits
+    checkpoints = Checkpoints(keeper or Nowhere(), means.checkpoint)
+    with closing(Trainer(grid, dataset, means, checkpoints, notes.append)) as trainer:
+        for network, fitted in trainer.fit(networks):
+            case = drawn[network.case.id]
+            for row in case.due.rows:
+                if row.training == network.training:
+                    judged[row.id] = _judge(row, fitted, labels, case)
+            if network.training in case.due.predictions:
+                predictions["labels"] = dataset.test.labels
+                with np.errstate(over="ignore"):  # what float16 cannot hold is kept as infinite
+                    logits = fitted.judged[: len(labels.test)].cpu().numpy().astype(np.float16)
+                predictions[network.training.id] = logits
     place = _describe_place(means, code)
     records = [
         place | _describe_case(case, grid) | judged[row.id]
         for case in drawn.values()
         for row in case.due.rows
     ]
-    return Results(job.id, records, predictions, tuple(notes))
+    return Results(job.id, records, predictions, tuple(notes), tuple(checkpoints.keys))
 
 
 def _draw(due: Due, grid: Grid, dataset: Dataset) -> Drawn:
@@ -71,30 +93,45 @@ def _draw(due: Due, grid: Grid, dataset: Dataset) -> Drawn:
     return Drawn(due, roles, due.case.draw(dataset.pool.labels, roles))
 
 
-def _judge(row: Row, network: Fitted, test_labels: Tensor, labels: Tensor, roles: Roles) -> Record:
+def _judge(row: Row, network: Fitted, labels: Labels, case: Drawn) -> Record:
     """A method's verdict on one network. The prior is that of the case's set, before sampling."""
-    counts = torch.tensor(roles.counts, dtype=torch.float64, device=labels.device)
-    scores = DIVERGED
+    counts = torch.tensor(case.roles.counts, dtype=torch.float64, device=labels.test.device)
+    own = labels.pool[torch.from_numpy(case.members).to(labels.pool.device)]
+    decision, scores, held = row.method.decision, DIVERGED, DIVERGED
+    test, validation = network.judged.split([len(labels.test), len(labels.validation)])
     if network.finite:
-        scores = score(network.test, test_labels, counts, row.method.decision)
+        scores = score(test, labels.test, counts, decision)
+    if scores is not DIVERGED and len(validation):
+        held = score(validation, labels.validation, counts, decision)
     alive = scores is not DIVERGED and bool(network.train.isfinite().all())
-    chosen = DECISIONS[row.method.decision](network.train, counts)
     return {
         "record_id": row.id,
         "training_id": row.training.id,
         "method": row.method.id,
         "sampling": row.method.sampling,
+        "to": row.method.to,
         "loss": row.method.loss,
         "second_phase": row.method.second_phase,
-        "decision": row.method.decision,
+        "decision": decision,
+        "base_rate": row.training.base,
         "run": row.training.run,
         **asdict(scores),
-        "train_accuracy": float((chosen == labels).double().mean()) if alive else None,
-        "train_loss": cross_entropy(network.train, labels) if alive else None,
+        "test_counts": labels.test.bincount(minlength=len(counts)).tolist(),
+        "validation_auc": held.auc,
+        "validation_accuracy": held.accuracy,
+        "train_accuracy": accuracy(network.train, own, counts, decision) if alive else None,
+        "train_loss": cross_entropy(network.train, own) if alive else None,
+        "curve": [_of(point, decision) for point in network.curve] or None,
         "seconds": network.seconds,
         "pack": network.pack,
         "formulation": network.formulation,
     }
+
+
+def _of(point: Point, decision: str) -> Record:
+    """A point of the curve of one way of deciding."""
+    test, train = point.test_accuracy[decision], point.train_accuracy[decision]
+    return asdict(point) | {"test_accuracy": test, "train_accuracy": train}
 
 
 def _describe_case(drawn: Drawn, grid: Grid) -> Record:
@@ -110,14 +147,14 @@ def _describe_case(drawn: Drawn, grid: Grid) -> Record:
         "mu": case.cell.mu,
         "n_minority": len(roles.minority) if step else None,
         "minority": list(roles.minority) if step else None,
-        "class_counts": list(roles.counts),
+        "class_counts": [int(n) for n in roles.counts],
         "replicate": case.replicate,
         "subset": case.subset,
+        "split": case.split,
         "seed": case.seed,
         "iterations": grid.recipe.iterations,
         "batch": grid.recipe.batch,
         "precision": grid.recipe.precision,
-        "base_rate": grid.recipe.rate.base,
     }
 
 

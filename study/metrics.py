@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from study.named import lookup
+
 Decision = Callable[[Tensor, Tensor], Tensor]
 """(logits (n, classes), images of each class in the imbalanced set) -> the chosen classes (n)."""
 
@@ -37,6 +39,17 @@ class Scores:
     confusion: list[list[int]] | None
 
 
+@dataclass(frozen=True)
+class Point:
+    """How a network fares on its way; accuracies by the way of deciding."""
+
+    iteration: int
+    train_loss: float
+    train_accuracy: dict[str, float]
+    test_loss: float
+    test_accuracy: dict[str, float]
+
+
 DIVERGED = Scores("diverged", None, None, None, None, None)
 
 
@@ -48,7 +61,7 @@ def score(logits: Tensor, labels: Tensor, counts: Tensor, decision: str) -> Scor
     """
     if not logits.isfinite().all():
         return DIVERGED
-    table = confusion(labels, DECISIONS[decision](logits, counts), logits.shape[1])
+    table = confusion(labels, lookup(DECISIONS, decision)(logits, counts), logits.shape[1])
     areas = auc_per_class(softmax(logits), labels)
     held = [area for area in areas if area is not None]
     auc = float(np.mean(held)) if held else None
@@ -114,6 +127,20 @@ def coin_error(sizes: np.ndarray) -> float:
     return float(np.sqrt(variances.mean() / (len(inside) - 1)))
 
 
+AT_ONCE = 65536
+"""Images whose outputs are held in float64 at a time."""
+
+
 def cross_entropy(logits: Tensor, labels: Tensor) -> float:
     """The mean negative log-likelihood of the labels."""
-    return float(F.cross_entropy(logits.double(), labels))
+    parts = zip(logits.split(AT_ONCE), labels.split(AT_ONCE), strict=True)
+    return sum(float(F.cross_entropy(x.double(), y, reduction="sum")) for x, y in parts) / len(
+        labels
+    )
+
+
+def accuracy(logits: Tensor, labels: Tensor, counts: Tensor, decision: str) -> float:
+    """The share that is decided rightly."""
+    decide = lookup(DECISIONS, decision)
+    parts = zip(logits.split(AT_ONCE), labels.split(AT_ONCE), strict=True)
+    return sum(int((decide(x, counts) == y).sum()) for x, y in parts) / len(labels)

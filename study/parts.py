@@ -60,8 +60,9 @@ def read_part(path: Path, columns: list[str] | None = None) -> pa.Table:
             table = table.replace_schema_metadata(SCHEMA.metadata)
             for name in (name for name in wanted if name in later):
                 field = SCHEMA.field(name)
+                value = pa.scalar(later[name], field.type)
                 table = table.append_column(
-                    field, pa.repeat(pa.scalar(later[name], field.type), len(table))
+                    field, pa.array([value.as_py()] * len(table), field.type)
                 )
             return table.select(wanted)
     except (pa.ArrowException, OSError) as error:

@@ -5,16 +5,21 @@ from dataclasses import dataclass
 
 from study.grid import Case, Grid
 from study.identity import digest
-from study.methods import METHODS, Method
+from study.methods import Method
 
 
 @dataclass(frozen=True)
 class Training:
-    """One network to be fitted: from fresh weights, or on from another's end (`parent`)."""
+    """One network to be fitted: from fresh weights, or on from another's end (`parent`).
+
+    to: the imbalance ratio that its sampling goes to. base: the rate that its policy begins from.
+    """
 
     id: str
     sampling: str
+    to: float
     loss: str
+    base: float
     run: int
     parent: "Training | None" = None
 
@@ -38,6 +43,9 @@ class Due:
     case: Case
     rows: tuple[Row, ...]
     predictions: tuple[Training, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.rows) + len(self.predictions)
 
     @property
     def trainings(self) -> tuple[Training, ...]:
@@ -89,11 +97,19 @@ class Count:
 
 def plan(grid: Grid) -> list[Due]:
     """Every case, with every record that the grid asks for."""
-    methods = [METHODS[name] for name in grid.methods]
-    recipe = grid.recipe.identity()
+    methods = [choice.method for choice in grid.methods]
+    recipes = [
+        (base, grid.recipe.identity() | {"rate": {**grid.recipe.rate.identity(), "base": base}})
+        for base in grid.recipe.rate.base
+    ]
     dues = []
     for case in grid.cases():
-        rows = tuple(_row(case, method, grid.model, recipe) for method in methods)
+        rows = tuple(
+            _row(case, method, grid.model, recipe, base, run)
+            for base, recipe in recipes
+            for run in range(grid.runs)
+            for method in methods
+        )
         kept = tuple(dict.fromkeys(row.training for row in rows)) if grid.predictions else ()
         dues.append(Due(case, rows, kept))
     return dues
@@ -114,10 +130,24 @@ def remaining(
 
 def gather(dues: Sequence[Due], pack: int, workers: int) -> list[Job]:
     """Jobs of as many cases as a pack has networks, so that their first trainings fill packs; of
-    fewer where workers would stand idle.
+    fewer where workers would stand idle, then of parts of a case that share no network.
     """
+    if len(dues) < workers:
+        dues = [part for due in dues for part in families(due)]
     size = max(1, min(pack, -(-len(dues) // workers)))
     return [Job(tuple(dues[i : i + size])) for i in range(0, len(dues), size)]
+
+
+def families(due: Due) -> list[Due]:
+    """The case in parts, one for each training from fresh weights and those that go on from it."""
+    return [
+        Due(
+            due.case,
+            tuple(row for row in due.rows if first in (row.training, row.training.parent)),
+            tuple(t for t in due.predictions if first in (t, t.parent)),
+        )
+        for first in dict.fromkeys(t.parent or t for t in due.trainings)
+    ]
 
 
 def count(dues: Sequence[Due]) -> Count:
@@ -131,13 +161,22 @@ def count(dues: Sequence[Due]) -> Count:
     )
 
 
-def _row(case: Case, method: Method, model: str, recipe: dict[str, object]) -> Row:
-    fields = {"case": case.id, "model": model, "recipe": recipe, "loss": method.loss, "run": 0}
+def _row(
+    case: Case, method: Method, model: str, recipe: dict[str, object], base: float, run: int
+) -> Row:
+    """The record of a method, and with it the training that it shares with others.
+
+    What was added to a training later is left out of its hash while it has its first value.
+    """
+    fields = {"case": case.id, "model": model, "recipe": recipe, "loss": method.loss, "run": run}
     alone = {key: value for key, value in recipe.items() if key != "second_phase_rate"}
-    first = {**fields, "recipe": alone, "sampling": method.sampling, "parent": None}
-    training = Training(digest(first), method.sampling, method.loss, 0)
+    to = {} if method.to == 1 else {"to": method.to}
+    first = {**fields, "recipe": alone, "sampling": method.sampling, "parent": None, **to}
+    training = Training(digest(first), method.sampling, method.to, method.loss, base, run)
     if method.second_phase is not None:
         then = {**fields, "sampling": method.second_phase, "parent": training.id}
-        training = Training(digest(then), method.second_phase, method.loss, 0, training)
+        training = Training(
+            digest(then), method.second_phase, 1.0, method.loss, base, run, training
+        )
     record = {"training": training.id, "method": method.id, "decision": method.decision}
     return Row(digest(record), method, training)

@@ -12,10 +12,12 @@ Record = dict[str, Any]
 @dataclass(frozen=True)
 class Results:
     """What a finished job leaves: a record for each row; where the grid keeps them, the test
-    logits of each training and, before them, the `labels` they belong to; what is to be said.
+    logits of each training and, before them, the `labels` they belong to; what is to be said; the
+    keys of checkpoints that it needs no longer.
     """
 
     job: str
     records: list[Record]
     predictions: dict[str, np.ndarray]
     notes: tuple[str, ...] = ()
+    checkpoints: tuple[str, ...] = ()

@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import chain, groupby
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ import pyarrow.compute as pc
 
 from study import __version__
 from study.command import Parser, guarded, place, stop, whole_number, word
+from study.counts import shortage
 from study.data import Dataset
 from study.engine import machine
 from study.engine.formulations import FORMULATIONS
@@ -29,7 +31,6 @@ from study.estimate import estimate, measure
 from study.execute import EXECUTORS, Place, Work, executor
 from study.grid import Grid
 from study.gridfile import read_grid
-from study.imbalance import shortage
 from study.plan import Due, plan, remaining
 from study.screen import Screen, plan_fields, show_plan, show_summary, terminal
 from study.store import Store
@@ -69,22 +70,32 @@ def run(options: argparse.Namespace) -> int:
     console = terminal()
     screen = Screen(console, left, store)
     if left:
-        dataset = grid.dataset.dataset(options.data, grid.seed)
-        check_enough(left, dataset)
+        parts = [list(dues) for _, dues in groupby(left, key=lambda due: due.case.split)]
+        datasets = (load(grid, options.data, dues[0].case.split) for dues in parts)
+        first = next(datasets)
+        check_enough(left, first)  # before anything is written
         store.open(grid)
-        work = Work(grid, dataset, Store(store.folder.absolute()), code_version())
-        execute = executor(options.executor)
+        execute, code = executor(options.executor), code_version()
         with screen:
-            execute(left, work, screen, where)
+            for dues, dataset in zip(parts, chain([first], datasets), strict=True):
+                work = Work(grid, dataset, Store(store.folder.absolute()), code)
+                execute(dues, work, screen, where)
+        if not screen.left:
+            store.forget_checkpoints()
     else:
         console.print("nothing left to do")
-    due = [row.id for job in whole for row in job.rows]
+    ids = [row.id for due in whole for row in due.rows]
     records = store.read()
-    show_summary(console, records.filter(pc.is_in(records["record_id"], pa.array(due))))
+    show_summary(console, records.filter(pc.is_in(records["record_id"], pa.array(ids))))
     console.print(f"{len(records):,} records in {store.folder}")
     if screen.left:
         console.print(f"{screen.left} of {len(left)} cases are not done; the same command retries")
     return 1 if screen.left else 0
+
+
+def load(grid: Grid, folder: Path, split: int | None) -> Dataset:
+    """The images of a split."""
+    return grid.dataset.dataset(folder.absolute(), grid.seed, split)
 
 
 def select(dues: list[Due], only: str | None, limit: int | None) -> list[Due]:
@@ -138,7 +149,7 @@ def choose_place(options: argparse.Namespace, grid: Grid) -> Place:
 def choose_means(options: argparse.Namespace, device: str) -> Means:
     """The device with what the options say of packs and formulation; None leaves it to it."""
     formulation = None if options.formulation == "auto" else options.formulation
-    return Means(device, options.pack, formulation)
+    return Means(device, options.pack, formulation, options.loaders, 60 * options.checkpoint)
 
 
 def pack_size(text: str) -> int | None:
@@ -150,6 +161,17 @@ def pack_size(text: str) -> int | None:
             f"found {text!r}; needed: auto, or a whole number from 1 to {LARGEST_PACK}"
         )
     return int(text)
+
+
+def minutes(text: str) -> float:
+    """An argument that is a time."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"found {text!r}; needed: minutes, above 0")
+    return number
 
 
 def choose_device(name: str) -> str:
@@ -251,6 +273,19 @@ def parser() -> argparse.ArgumentParser:
         choices=("auto", *FORMULATIONS),
         default="auto",
         help="how packs are computed (default: auto: plain on a CPU, on a card the fastest)",
+    )
+    p.add_argument(
+        "--loaders",
+        type=whole_number,
+        metavar="N",
+        help="threads of a worker that read images from disk (default: its share of the cores)",
+    )
+    p.add_argument(
+        "--checkpoint",
+        type=minutes,
+        default=10.0,
+        metavar="MINUTES",
+        help="how often a long training is saved, to be gone on with (default: 10)",
     )
     p.add_argument(
         "--only", type=word, metavar="ID", help="the beginning of a case's or record's id"

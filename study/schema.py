@@ -4,7 +4,18 @@ import json
 
 import pyarrow as pa
 
-VERSION = "2"
+VERSION = "3"
+
+POINT = pa.struct(
+    [
+        ("iteration", pa.int32()),
+        ("train_loss", pa.float64()),
+        ("train_accuracy", pa.float64()),
+        ("test_loss", pa.float64()),
+        ("test_accuracy", pa.float64()),
+    ]
+)
+"""A point of a curve: after so many iterations; train on the case's images, each once."""
 
 COLUMNS: tuple[tuple[str, pa.DataType, str], ...] = (
     ("record_id", pa.string(), "hash of training, method and decision"),
@@ -13,7 +24,7 @@ COLUMNS: tuple[tuple[str, pa.DataType, str], ...] = (
     ("grid", pa.string(), "name of the grid"),
     ("dataset", pa.string(), "name of the data set"),
     ("model", pa.string(), "name of the net"),
-    ("imbalance", pa.string(), "step, linear or natural"),
+    ("imbalance", pa.string(), "step, linear, natural, balanced, counts, or an import path"),
     ("rho", pa.float64(), "largest class over smallest; null for natural"),
     ("mu", pa.float64(), "fraction of minority classes; null unless step"),
     ("n_minority", pa.int32(), "number of minority classes; null unless step"),
@@ -21,9 +32,11 @@ COLUMNS: tuple[tuple[str, pa.DataType, str], ...] = (
     ("class_counts", pa.list_(pa.int32()), "training images of each class"),
     ("replicate", pa.int32(), "repeat of the cell, from 0"),
     ("subset", pa.int32(), "which subset was drawn; the replicate unless crossed"),
+    ("split", pa.int32(), "which reshuffled split into training and test; null as published"),
     ("seed", pa.int64(), "the study's seed"),
     ("method", pa.string(), "id of the method"),
     ("sampling", pa.string(), "none, over or under"),
+    ("to", pa.float64(), "imbalance ratio that the sampling goes to; 1 is full balance"),
     ("loss", pa.string(), "what was minimised"),
     ("second_phase", pa.string(), "sampling of the second phase; null without one"),
     ("decision", pa.string(), "argmax, or prior: softmax over the class's prior"),
@@ -37,9 +50,13 @@ COLUMNS: tuple[tuple[str, pa.DataType, str], ...] = (
     ("accuracy", pa.float64(), "share of the test set decided rightly, in [0, 1]"),
     ("auc_per_class", pa.list_(pa.float64()), "one-vs-rest ROC AUC of each class"),
     ("recall_per_class", pa.list_(pa.float64()), "share of each test class decided rightly"),
+    ("test_counts", pa.list_(pa.int32()), "test images of each class; null before version 3"),
+    ("validation_auc", pa.float64(), "as auc, on the images held out for validation, if any"),
+    ("validation_accuracy", pa.float64(), "as accuracy, on those images"),
     ("confusion", pa.list_(pa.list_(pa.int32())), "test images by true class, then chosen class"),
     ("train_accuracy", pa.float64(), "accuracy on the case's images, each once, same decision"),
     ("train_loss", pa.float64(), "mean cross-entropy on the case's images, each once"),
+    ("curve", pa.list_(POINT), "accuracy and loss every so many iterations, where asked for"),
     ("seconds", pa.float64(), "time to fit and evaluate the network; a second phase's own alone"),
     ("device", pa.string(), "cpu, or the card's name"),
     ("pack", pa.int32(), "networks that were trained in lockstep"),
@@ -66,8 +83,13 @@ VOLATILE = (
 device, pack, formulation and versions are; metrics differ by rounding where those do.
 """
 
+_SINCE_3: dict[str, object] = {
+    **dict.fromkeys(("split", "test_counts", "validation_auc", "validation_accuracy", "curve")),
+    "to": 1.0,
+}
 SINCE: dict[str, dict[str, object]] = {
-    "1": {"precision": "strict", "pack": 1, "formulation": "plain"},
+    "1": {"precision": "strict", "pack": 1, "formulation": "plain", **_SINCE_3},
+    "2": _SINCE_3,
 }
 """Older version -> the columns that it lacks, with what was the case for all of its records."""
 

@@ -23,13 +23,24 @@ def terminal() -> Console:
     return Console(highlight=False, soft_wrap=True, emoji=False, markup=False)
 
 
+def show_table(console: Console, table: Table) -> None:
+    """Print a table as wide as it needs, never cut, where nobody looks at a terminal."""
+    if console.is_terminal:
+        console.print(table)
+    else:
+        console.width, width = 200, console.width
+        console.print(table)
+        console.width = width
+
+
 class Screen:
     """Watches a run: a bar on a terminal, a line now and then elsewhere."""
 
     def __init__(self, console: Console, dues: Sequence[Due], store: Store):
         self._console, self._store = console, store
         self._total = len(dues)
-        self._done = self._failed = 0
+        self._due = {due.case.id: len(due) for due in dues}
+        self._failed: set[str] = set()
         self._networks = 0
         self._start = self._said = time.monotonic()
         self._bar = Progress(
@@ -43,7 +54,8 @@ class Screen:
         self._task: TaskID = self._bar.add_task("cases", total=self._total, text="starting")
 
     def __enter__(self) -> "Screen":
-        self._console.print(f"{self._total} cases to do; records go to {self._store.folder}")
+        cases = "1 case" if self._total == 1 else f"{self._total:,} cases"
+        self._console.print(f"{cases} to do; records go to {self._store.folder}")
         self._bar.start()
         return self
 
@@ -58,19 +70,22 @@ class Screen:
     @property
     def left(self) -> int:
         """How many cases are not done, failed ones among them."""
-        return self._total - self._done
+        return len(self._due)
 
     def done(self, job: Job) -> None:
         """One more job is in the store."""
-        self._done += len(job.dues)
         self._networks += count(job.dues).networks
         for due in job.dues:
-            self._store.forget_failure(due.case.id)
+            case = due.case.id
+            self._due[case] -= len(due)
+            if not self._due[case]:
+                del self._due[case]
+                self._store.forget_failure(case)
         self._tell()
 
     def failed(self, job: Job, traceback: str) -> None:
         """One more job has failed for good."""
-        self._failed += len(job.dues)
+        self._failed |= {due.case.id for due in job.dues}
         last = traceback.strip().splitlines()[-1]
         try:
             files = [self._store.fail(due.case.id, traceback) for due in job.dues]
@@ -86,12 +101,12 @@ class Screen:
 
     def _tell(self) -> None:
         now = time.monotonic()
-        over = self._done + self._failed
+        over = self._total - len(self._due.keys() - self._failed)
         seconds = now - self._start
-        left = seconds / over * (self._total - over)
+        left = f", {duration(seconds / over * (self._total - over))} left" if over else ""
         text = (
-            f"{over} of {self._total} cases, {self._failed} failed, "
-            f"{self._networks / seconds * 3600:,.0f} networks/h, {duration(left)} left"
+            f"{over} of {self._total} cases, {len(self._failed)} failed, "
+            f"{self._networks / seconds * 3600:,.0f} networks/h{left}"
         )
         self._bar.update(self._task, completed=over, text=text)
         if not self._console.is_terminal and (
@@ -139,7 +154,7 @@ def show_plan(console: Console, title: str, fields: dict[str, Any]) -> None:
         ("records", "records", "records_left"),
     ):
         table.add_row(label, f"{fields[key]:,}", f"{fields[left]:,}" if left else "")
-    console.print(table, width=160)  # as wide as it needs, never cut
+    show_table(console, table)
     console.print(f"store: {fields['store']} ({fields['records_done']:,} records done)")
     console.print(
         f"time: about {duration(fields['seconds_left'])} on {fields['workers']} "
@@ -152,25 +167,30 @@ def show_summary(console: Console, records: pa.Table) -> None:
     if not len(records):
         return
     data = records.to_pandas()
-    console.print("means over the cases of this run's grid that are stored:")
+    candidates = data[["base_rate", "run"]].drop_duplicates()
+    among = (
+        f", of {len(candidates)} rates and runs before one is chosen" if len(candidates) > 1 else ""
+    )
+    console.print(f"means over the cases of this run's grid that are stored{among}:")
     table = Table(box=None, pad_edge=False)
     table.add_column("method", no_wrap=True)
     for heading in ("AUC %", "accuracy %", "records", "chance", "diverged"):
         table.add_column(heading, justify="right", no_wrap=True)
-    for method in METHODS.values():
-        rows = data[data["method"] == method.id]
-        if not len(rows):
-            continue
+    order = {id: place for place, id in enumerate(METHODS)}
+    groups = dict(iter(data.groupby(["method", "to"])))
+    for method, to in sorted(groups, key=lambda key: (order.get(key[0], len(order)), key)):
+        rows = groups[method, to]
         status = rows["status"].value_counts()
+        label = METHODS[method].label if method in METHODS else method
         table.add_row(
-            method.label,
+            label if to == 1 else f"{label} to {to:g}",
             percent(rows["auc"].mean()),
             percent(rows["accuracy"].mean()),
             f"{len(rows)}",
             f"{status.get('chance', 0)}",
             f"{status.get('diverged', 0)}",
         )
-    console.print(table, width=160)  # as wide as it needs, never cut
+    show_table(console, table)
 
 
 def percent(value: float) -> str:

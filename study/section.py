@@ -18,6 +18,10 @@ NonNegative = Annotated[float, Strict(), Ge(0), AllowInfNan(False)]
 """A number, at least 0 and finite."""
 
 
+Ratio = Annotated[float, Strict(), Ge(1), AllowInfNan(False)]
+"""An imbalance ratio: the largest class over the smallest."""
+
+
 def as_tuple(value: Any) -> Any:
     """One value stands for a list of one; a repeated value would be the same case twice."""
     values = value if isinstance(value, list | tuple) else (value,)
@@ -30,6 +34,8 @@ def as_tuple(value: Any) -> Any:
 
 
 OneOrMore = BeforeValidator(as_tuple)
+
+NoneOrMore = BeforeValidator(lambda value: None if value is None else as_tuple(value))
 
 
 class Section(BaseModel):

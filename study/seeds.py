@@ -20,6 +20,16 @@ def test_split(dataset: Fields, seed: int) -> np.random.Generator:
     return _stream("test split", dataset=dataset, seed=seed)
 
 
+def resplit(dataset: Fields, seed: int, split: int) -> np.random.Generator:
+    """Which images are test images where a set is shuffled anew, for the split of that number."""
+    return _stream("resplit", dataset=dataset, seed=seed, split=split)
+
+
+def validation_split(dataset: Fields, seed: int, split: int | None) -> np.random.Generator:
+    """Which training images are held back to choose candidates by."""
+    return _stream("validation split", dataset=dataset, seed=seed, split=split)
+
+
 def class_roles(place: Fields, replicate: int) -> np.random.Generator:
     """Which classes are minority (step), or which class stands where (linear)."""
     return _stream("class roles", place=place, replicate=replicate)
@@ -30,9 +40,10 @@ def subset(place: Fields, replicate: int, subset: int) -> np.random.Generator:
     return _stream("subset", place=place, replicate=replicate, subset=subset)
 
 
-def resampling(case: str, sampling: str) -> np.random.Generator:
-    """Which images oversampling repeats and undersampling keeps."""
-    return _stream("resampling", case=case, sampling=sampling)
+def resampling(case: str, sampling: str, to: float = 1.0) -> np.random.Generator:
+    """Which images oversampling repeats and undersampling keeps, going to a ratio."""
+    to_ratio = {} if to == 1 else {"to": to}
+    return _stream("resampling", case=case, sampling=sampling, **to_ratio)
 
 
 def initial_weights(case: str, run: int) -> np.random.Generator:
@@ -48,6 +59,11 @@ def batch_order(training: str, run: int) -> np.random.Generator:
 def dropout(training: str, run: int) -> np.random.Generator:
     """What dropout leaves out in a training."""
     return _stream("dropout", training=training, run=run)
+
+
+def crops(training: str, run: int) -> np.random.Generator:
+    """Where the images of a training are cropped, and which are mirrored."""
+    return _stream("crops", training=training, run=run)
 
 
 def images(dataset: Fields) -> np.random.Generator:

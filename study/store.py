@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import pyarrow as pa
@@ -10,16 +11,21 @@ import pyarrow.parquet as pq
 import yaml
 
 from study import strictyaml
+from study.checkpoints import Arrays
 from study.errors import UserError
 from study.grid import Grid
 from study.parts import find_parts, read_parts, whole
 from study.results import Results
 from study.schema import SCHEMA
 
-GROWS = ("name", "title", "methods", "replicates", "predictions", "imbalance.rho", "imbalance.mu")
+GROWS = (
+    *("name", "title", "methods", "replicates", "runs", "predictions", "dataset.splits"),
+    *("imbalance.rho", "imbalance.mu", "imbalance.cells"),
+)
 """Keys that may differ between two grids of one store: more of them is more of the same study."""
 
-GRID, PARTS, PREDICTIONS, FAILURES = "grid.yaml", "records", "predictions", "failures"
+GRID, PARTS, PREDICTIONS = "grid.yaml", "records", "predictions"
+FAILURES, CHECKPOINTS = "failures", "checkpoints"
 
 
 @dataclass(frozen=True)
@@ -30,6 +36,7 @@ class Store:
     records/<job>.parquet   parts; every file that ends in .parquet is complete
     predictions/            <training>.npy (float16 logits) and labels.npy, where a grid keeps them
     failures/<case>.txt     tracebacks of cases that failed, until they succeed
+    checkpoints/<key>.npz   where long trainings stand, until their job is done
     """
 
     folder: Path
@@ -75,6 +82,29 @@ class Store:
             path = self.folder / PARTS / f"{results.job}.parquet"
             with whole(path) as out:
                 pq.write_table(table, out, compression="zstd")
+        for key in results.checkpoints:
+            self._checkpoint(key).unlink(missing_ok=True)
+
+    def keep(self, key: str, arrays: Arrays) -> None:
+        """Put a checkpoint in the place of the one before."""
+        with whole(self._checkpoint(key), replace=True) as out:
+            np.savez(out, allow_pickle=False, **arrays)
+
+    def kept(self, key: str) -> Arrays | None:
+        """The checkpoint of that key; None where there is none that can be read."""
+        try:
+            with np.load(self._checkpoint(key), allow_pickle=False) as file:
+                return dict(file)
+        except (OSError, ValueError, EOFError, BadZipFile):
+            return None
+
+    def forget_checkpoints(self) -> None:
+        """Drop what is left of trainings that were done in another way in the end."""
+        for path in (self.folder / CHECKPOINTS).glob("*.npz"):
+            path.unlink(missing_ok=True)
+
+    def _checkpoint(self, key: str) -> Path:
+        return self.folder / CHECKPOINTS / f"{key}.npz"
 
     def _save(self, name: str, array: np.ndarray) -> None:
         path = self.folder / PREDICTIONS / f"{name}.npy"

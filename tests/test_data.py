@@ -19,6 +19,7 @@ from study.data import SOURCES, Source, Split, hold_out
 from study.data.digits import Digits
 from study.data.mnist import FILES, SUFFIX, FashionMnist, Mnist
 from study.data.synthetic import Synthetic
+from study.data.whitening import whiten
 from study.errors import DataError
 from study.form import Form
 from tests.conftest import ROOT, without_privileges
@@ -333,3 +334,103 @@ def test_a_set_without_test_images_needs_to_be_told_how_many_to_hold_out(tmp_pat
         Bare(name="synthetic", size=8).dataset(tmp_path, 0)
     held = Bare(name="synthetic", size=8, test_per_class=3).dataset(tmp_path, 0)
     assert held.test.counts(10) == (3,) * 10
+
+
+# What a study takes of a set: a share, a validation part, splits anew, preprocessing
+
+
+def waves(**keys):
+    fields = {"name": "synthetic", "size": 6, "classes": 3, "train_images": 20, "test_images": 8}
+    return Synthetic(**(fields | keys))
+
+
+def distinct(*splits):
+    """Each image as bytes; every one is different from the others, so none lies in two splits."""
+    seen = [image.tobytes() for split in splits for image in split.images]
+    assert len(set(seen)) == len(seen)
+    return set(seen)
+
+
+def test_validation_images_are_held_out_of_the_training_images_alone():
+    plain = waves(test_per_class=8).dataset(Path(), 1)
+    held = waves(test_per_class=8, validation_per_class=5).dataset(Path(), 1)
+    assert len(plain.validation) == 0
+    assert held.validation.counts(3) == (5,) * 3
+    assert held.pool.counts(3) == (15,) * 3
+    assert np.array_equal(held.test.images, plain.test.images)
+    assert distinct(*held.splits) == distinct(*plain.splits)
+    again = waves(test_per_class=8, validation_per_class=5).dataset(Path(), 1)
+    other = waves(test_per_class=8, validation_per_class=5).dataset(Path(), 2)
+    assert np.array_equal(held.validation.images, again.validation.images)
+    assert not np.array_equal(held.validation.images, other.validation.images)
+
+
+def test_too_few_images_for_validation_are_said_with_the_key():
+    with pytest.raises(DataError, match=r"^dataset.validation_per_class: class 0 has .* 20 "):
+        waves(validation_per_class=21).dataset(Path(), 1)
+
+
+def test_splits_shuffle_all_images_anew_class_by_class():
+    published = waves(test_per_class=8).dataset(Path(), 1)
+    source = waves(test_per_class=8, splits=3)
+    numbers = [number for number, _ in source.identities()]
+    splits = [source.dataset(Path(), 1, number) for number in numbers]
+    assert numbers == [0, 1, 2]
+    for split in splits:
+        assert split.test.counts(3) == (8,) * 3
+        assert split.pool.counts(3) == (20,) * 3
+        assert distinct(*split.splits) == distinct(*published.splits)
+    tests = [{image.tobytes() for image in s.test.images} for s in [published, *splits]]
+    assert len({frozenset(test) for test in tests}) == 4
+    mixed = tests[1] & distinct(published.pool)
+    assert 0 < len(mixed) < len(tests[1]), "some from each of the two published parts"
+
+
+def test_each_split_is_named_apart_and_more_of_them_rename_none():
+    three = dict(waves(test_per_class=8, splits=3).identities())
+    five = dict(waves(test_per_class=8, splits=5).identities())
+    assert {number: five[number] for number in three} == three
+    assert len({str(fields) for fields in five.values()}) == 5
+    ((number, plain),) = waves(test_per_class=8).identities()
+    assert number is None
+    assert plain not in five.values()
+
+
+def test_a_share_is_taken_of_every_class_and_leaves_the_counts_uneven(monkeypatch):
+    labels = np.repeat([0, 1, 2], [40, 10, 3])
+    images = np.arange(53, dtype=np.uint8).reshape(-1, 1, 1, 1) + np.zeros((6, 6, 1), np.uint8)
+    whole = Split(images, labels)
+    monkeypatch.setattr(Synthetic, "load", lambda self, folder: (whole, whole.at(labels[:0])))
+    dataset = waves(test_share=0.25).dataset(Path(), 1)
+    assert dataset.test.counts(3) == (10, 3, 1), "to the nearest, halves up, never none"
+    assert dataset.pool.counts(3) == (30, 7, 2)
+    assert len(distinct(*dataset.splits)) == 53
+    with pytest.raises(DataError, match=r"test_share: class 2 has 3 images; none would be left"):
+        waves(test_share=0.9).dataset(Path(), 1)
+
+
+def test_a_share_of_a_set_with_test_images_is_refused():
+    with pytest.raises(DataError, match="has 24 test images of its own; leave this key out"):
+        waves(test_share=0.25).dataset(Path(), 1)
+
+
+def test_whitening_is_fitted_on_the_pool_before_validation_leaves_it(tmp_path):
+    """The oracle whitens what the set gives raw; its folder keeps one fit for both."""
+    raw = waves(test_per_class=8).dataset(tmp_path, 1)
+    keys = {"test_per_class": 8, "preprocess": "gcn_zca"}
+    ours = waves(**keys).dataset(tmp_path, 1)
+    pool, (test,) = whiten(raw.pool.images, [raw.test.images], tmp_path / "other")
+    assert np.array_equal(ours.pool.images, pool)
+    assert np.array_equal(ours.test.images, test)
+    assert ours.scale == 1.0
+    assert ours.pool.images.dtype == np.float32
+    held = waves(**keys, validation_per_class=5).dataset(tmp_path, 1)
+    assert distinct(held.pool, held.validation) == distinct(ours.pool)
+    assert len(list((tmp_path / "whitening").iterdir())) == 1
+
+
+def test_each_split_is_whitened_by_its_own_training_images(tmp_path):
+    source = waves(test_per_class=8, splits=2, preprocess="gcn_zca")
+    for number in (0, 1):
+        source.dataset(tmp_path, 1, number)
+    assert len(list((tmp_path / "whitening").iterdir())) == 2

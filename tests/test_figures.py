@@ -15,10 +15,11 @@ from matplotlib.figure import Figure
 
 from analysis import stats
 from analysis.curves import FIGURES, TRAINED, paper_mus, spread
-from analysis.figures import DRAWERS, main
-from analysis.load import load, studies
+from analysis.figures import drawers, main
+from analysis.load import TYPES, load, studies
+from analysis.methods import families
 from analysis.page import Blank
-from analysis.style import STYLES, families
+from analysis.style import SPARE, STYLES
 from study.methods import METHODS
 from study.schema import SCHEMA
 from tests.conftest import ROOT
@@ -35,10 +36,11 @@ def record(kind, rho, mu, replicate, method, **changes):
     if mu:
         sizes = np.where(np.arange(10) < len(minority), 100 / rho, 100)
     case = f"{kind}-{rho}-{mu}-{replicate}"
+    known = METHODS.get(method, METHODS["baseline"])
     row = {
         "record_id": f"{case}-{method}",
         "case_id": case,
-        "training_id": f"{case}-{METHODS[method].sampling}",
+        "training_id": f"{case}-{known.sampling}",
         "grid": "made_up",
         "dataset": "mnist",
         "model": "lenet5",
@@ -50,8 +52,14 @@ def record(kind, rho, mu, replicate, method, **changes):
         "class_counts": [max(1, round(size)) for size in sizes],
         "replicate": replicate,
         "subset": replicate,
+        "split": None,
         "seed": 1,
         "method": method,
+        "sampling": known.sampling,
+        "to": 1.0,
+        "loss": known.loss,
+        "second_phase": known.second_phase,
+        "decision": known.decision,
         "iterations": 1500,
         "batch": 64,
         "base_rate": 0.01,
@@ -85,19 +93,24 @@ def diverged(row):
     return row | {"status": "diverged", "auc": None, "accuracy": None}
 
 
+def frame(rows):
+    """The records as `load` gives them."""
+    return pa.Table.from_pylist(rows, schema=SCHEMA).to_pandas(types_mapper=TYPES.get)
+
+
+def write(rows, folder, parts=2):
+    """Writes records as the parts of the study in this folder."""
+    (folder / "records").mkdir(parents=True)
+    for i in range(parts):
+        table = pa.Table.from_pylist(rows[i::parts], schema=SCHEMA)
+        pq.write_table(table, folder / "records" / f"{i}.parquet")
+    return folder
+
+
 @pytest.fixture
 def store(tmp_path):
     """Writes records as a study's parts; gives the study's folder."""
-
-    def write(rows, study="made_up", parts=2):
-        folder = tmp_path / "results" / study
-        (folder / "records").mkdir(parents=True)
-        for i in range(parts):
-            table = pa.Table.from_pylist(rows[i::parts], schema=SCHEMA)
-            pq.write_table(table, folder / "records" / f"{i}.parquet")
-        return folder
-
-    return write
+    return lambda rows, study="made_up": write(rows, tmp_path / "results" / study)
 
 
 @pytest.fixture
@@ -113,7 +126,12 @@ def command(tmp_path, capsys):
 
 
 def drawn(rows, figure, store):
-    return DRAWERS[figure](load(store(rows)))
+    return drawers(load(store(rows)))[figure]()
+
+
+def lines(axes):
+    """The lines of a panel by their labels: the y values."""
+    return {line.get_label(): list(line.get_ydata()) for line in axes.lines}
 
 
 def caption(figure):
@@ -338,18 +356,62 @@ def test_example_distributions_of_one_cell(store):
 
 def test_every_method_has_a_look_of_its_own():
     assert set(STYLES) == set(METHODS)
-    colours = [matplotlib.colors.to_hex(style.colour) for style in STYLES.values()]
-    assert len(set(colours)) == len(METHODS)
-    assert len({style.marker for style in STYLES.values()}) == len(METHODS)
-    for family in families(list(METHODS)):
-        assert len({STYLES[id].dash for id in family}) == len(family)
+    looks = [*STYLES.values(), *SPARE]
+    assert len({matplotlib.colors.to_hex(style.colour) for style in looks}) == len(looks)
+    assert len({style.marker for style in looks}) == len(looks)
+    for family in families(METHODS.values()):
+        assert len({STYLES[method.id].dash for method in family}) == len(family)
 
 
-def test_natural_imbalance_leaves_nothing_to_draw(store):
-    rows = [record("natural", 10.0, None, 0, id) | {"rho": None} for id in METHODS]
-    data = load(store(rows))
-    for drawer in DRAWERS.values():
-        assert isinstance(drawer(data), Blank)
+KINDS = [
+    ("natural", None, "natural imbalance", r"natural, $\rho$ = 10"),
+    ("balanced", 1.0, "balanced classes", r"balanced, $\rho$ = 1"),
+    ("counts", 10.0, "classes of listed sizes", r"counts, $\rho$ = 10"),
+    ("lab.profiles:LongTail", 10.0, "profile LongTail", r"LongTail, $\rho$ = 10"),
+]
+
+
+@pytest.mark.parametrize(("kind", "rho", "words", "title"), KINDS)
+def test_of_other_imbalances_only_the_class_sizes_are_drawn(kind, rho, words, title, store):
+    counts = [20, 60, 100, 40, 80, 10, 90, 30, 70, 50] if rho != 1 else [100] * 10
+    rows = [record(kind, 1.0, None, 0, id, class_counts=counts) | {"rho": rho} for id in METHODS]
+    drawings = {id: drawer() for id, drawer in drawers(load(store(rows))).items()}
+    (axes,) = drawings.pop("fig1").axes
+    assert [bar.get_height() for bar in axes.patches] == sorted(counts, reverse=True)
+    ticks = [int(label.get_text()) for label in axes.get_xticklabels()]
+    assert [counts[label] for label in ticks] == sorted(counts, reverse=True)
+    assert axes.get_title(loc="left") == title
+    assert {id: drawing.why for id, drawing in drawings.items()} == {
+        **dict.fromkeys(
+            ("fig3", "fig4", "fig6", "fig7"), f"no step imbalance in this study, only {words}"
+        ),
+        "fig5": f"no linear imbalance in this study, only {words}",
+        "fig8": "no curves of baseline, over- or undersampling in this study",
+    }
+
+
+@pytest.mark.parametrize("kind", ["step", "linear", "natural"])
+def test_a_thousand_classes_are_an_outline_with_few_ticks(kind, store):
+    rng = np.random.default_rng(1)
+    minority = sorted(rng.choice(1000, 900, replace=False).tolist()) if kind == "step" else None
+    counts = rng.permutation(np.linspace(10, 1000, 1000).round().astype(int))
+    if minority:
+        counts = np.where(np.isin(np.arange(1000), minority), 10, 1000)
+    rows = [
+        record(kind, 100.0, 0.9 if minority else None, 0, "baseline",
+               class_counts=counts.tolist(), minority=minority)
+    ]  # fmt: skip
+    picture = drawn(rows, "fig1", store)
+    (axes,) = picture.axes
+    heights = np.concatenate([step.get_data().values for step in axes.patches])
+    assert heights.tolist() == sorted(counts.tolist(), reverse=True)
+    assert [len(step.get_data().values) for step in axes.patches] == [100, 900] if minority else [1]
+    picture.draw_without_rendering()
+    low, high = axes.get_xlim()
+    labels = [label for label in axes.get_xticklabels() if low <= label.get_position()[0] <= high]
+    boxes = [label.get_window_extent() for label in labels]
+    assert len(boxes) >= 4
+    assert all(a.x1 < b.x0 for a, b in itertools.pairwise(boxes))
 
 
 def test_all_diverged_leaves_nothing_to_draw(store):
@@ -374,11 +436,16 @@ def test_the_command_draws_every_study(store, command, tmp_path):
     code, out, err = command()
     figures = tmp_path / "results" / "figures"
     expected = [str(figures / "made_up" / f"fig{n}.png") for n in (1, 3, 4)]
-    expected += ["made_up/fig5: nothing to draw: no linear imbalance in this study"]
-    expected += [str(figures / "made_up" / "fig6.png"), str(figures / "other" / "fig1.png")]
-    expected += [f"other/fig{n}: nothing to draw: no step imbalance in this study" for n in (3, 4)]
+    nothing, only = "nothing to draw:", "imbalance in this study, only"
+    expected += [f"made_up/fig5: {nothing} no linear {only} step imbalance"]
+    expected += [str(figures / "made_up" / "fig6.png")]
+    expected += [f"made_up/fig7: {nothing} over- and undersampling go to one ratio alone"]
+    no_curves = f"{nothing} no curves of baseline, over- or undersampling in this study"
+    expected += [f"made_up/fig8: {no_curves}", str(figures / "other" / "fig1.png")]
+    no_step = f"{nothing} no step {only} linear imbalance"
+    expected += [f"other/fig{n}: {no_step}" for n in (3, 4)]
     expected += [str(figures / "other" / "fig5.png")]
-    expected += ["other/fig6: nothing to draw: no step imbalance in this study"]
+    expected += [f"other/fig{n}: {no_step}" for n in (6, 7)] + [f"other/fig8: {no_curves}"]
     assert (code, out, err) == (0, expected, "")
     assert sorted(str(path) for path in figures.rglob("*.*")) == sorted(
         line for line in out if line.endswith(".png")
@@ -534,3 +601,106 @@ def test_where_auc_is_drawn_each_network_has_one_line(store, methods, lines):
     """Thresholding stands for the baseline's network only where the baseline was not run."""
     picture = drawn(step(methods=methods), "fig3", store)
     assert [line.get_label() for line in picture.axes[0].lines] == lines
+
+
+OWN = {"sampling": "none", "loss": "cross_entropy", "second_phase": None, "decision": "argmax"}
+
+
+def test_methods_of_ones_own_are_drawn_as_their_columns_tell(store):
+    """Each with a line in the AUC figures, but for one that only decides otherwise."""
+    own = {
+        "focal": OWN | {"loss": "focal"},
+        "copies": OWN | {"sampling": "over", "loss": "ldam"},
+        "smote": OWN | {"sampling": "smote"},
+        "argued": OWN | {"decision": "lab.rules:argued"},
+    }
+    rows = step() + [row | columns for id, columns in own.items() for row in step(methods=[id])]
+    data = load(store(rows))
+    auc, accuracy = drawers(data)["fig3"](), drawers(data)["fig6"]()
+    labels = [METHODS[id].label for id in TRAINED]
+    assert list(lines(auc.axes[0])) == [*labels, "copies", "focal", "smote"]
+    assert list(lines(accuracy.axes[0])) == [
+        *(method.label for method in METHODS.values()), "argued", "copies", "focal", "smote",
+    ]  # fmt: skip
+    means = brute_force(rows, "mu", "rho", "auc")
+    expected = [means[0.2, rho, "focal"] for rho in (10, 100, 1000)]
+    assert lines(auc.axes[0])["focal"] == pytest.approx(expected)
+    looks = [(line.get_color(), line.get_marker()) for line in accuracy.axes[0].lines]
+    assert len(set(looks)) == len(METHODS) + 4
+    focal = next(line for line in auc.axes[0].lines if line.get_label() == "focal")
+    assert (focal.get_color(), focal.get_marker()) == looks[len(METHODS) + 2]
+    entries = [text.get_text() for text in auc.legends[0].get_texts()]
+    columns = [entries[i : i + 3] for i in range(0, 12, 3)]
+    assert [column[0] for column in columns] == [
+        "Baseline", "Oversampling", "Undersampling", "smote",
+    ]  # fmt: skip
+    assert "focal" in columns[0]
+    assert "copies" in columns[1]
+
+
+@pytest.mark.parametrize("figure", ["fig3", "fig4", "fig5", "fig6"])
+def test_sampling_to_other_ratios_is_left_to_figure_7(figure, store):
+    full = step() + linear()
+    rows = full + [row | {"to": 5.0, "auc": 0.5, "record_id": f"{i}"} for i, row in enumerate(full)]
+    one, other = (drawers(frame(of))[figure]() for of in (full, rows))
+    for a, b in zip(one.axes, other.axes, strict=True):
+        assert lines(a) == lines(b)
+    assert caption(one) == caption(other)
+
+
+def test_without_full_balance_there_is_nothing_to_draw():
+    rows = [row | {"to": 5.0} for row in step()]
+    assert drawers(frame(rows))["fig3"]() == Blank(
+        "no record of step imbalance is sampled to full balance"
+    )
+
+
+@pytest.mark.parametrize("figure", ["fig1", "fig3", "fig4", "fig6"])
+@pytest.mark.parametrize(
+    ("counts", "said"),
+    [(None, False), ([50] * 10, False), ([80, *[100] * 8, 1200], True)],
+)
+def test_an_imbalanced_test_set_is_said(figure, counts, said):
+    rows = step([(10.0, 0.5)], replicates=1, test_counts=counts)
+    text = caption(drawers(frame(rows))[figure]())
+    words = "Imbalanced test set (80-1,200 images a class): accuracy depends on it."
+    assert (words in text, "est set" in text) == (said, said)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "model", "printed"),
+    [
+        ("imagenet", "resnet10", "ILSVRC-2012, ResNet-10, "),
+        ("folder", "allcnn", "Folder of images, All-CNN, "),
+        ("npz", "lenet5", "NumPy arrays (npz), LeNet-5, "),
+        ("pt", "lenet5", "PyTorch tensors (pt), LeNet-5, "),
+        ("lab.data:Butterflies", "lab.nets:wide", "Butterflies, wide, "),
+    ],
+)
+def test_names_as_printed(dataset, model, printed):
+    rows = step([(10.0, 0.5)], replicates=1, dataset=dataset, model=model)
+    assert drawers(frame(rows))["fig3"]().get_suptitle().startswith(printed)
+
+
+def test_a_panel_with_one_ratio_has_bars_and_its_points_beside_each_other():
+    """As on ILSVRC-2012, where every fraction has a ratio of its own."""
+    picture = drawers(frame(step([(10.0, 0.2), (50.0, 0.5), (100.0, 0.8)])))["fig3"]()
+    for i, axes in enumerate(picture.axes):
+        places = [line.get_xdata()[i] for line in axes.lines]
+        assert places == sorted(set(places))
+        bars = [c.get_segments() for c in axes.collections]
+        assert [len(segments) for segments in bars] == [1] * len(axes.lines)
+        middles = [np.mean(segments[0], axis=0)[0] for segments in bars]
+        assert middles == pytest.approx(places)
+    assert "Bars: 95 % intervals" in caption(picture)
+
+
+def test_cells_of_ones_own_profile_may_differ_in_what_no_column_shows(store, command):
+    rows = [
+        record("lab.profiles:Tail", 10.0, None, 0, "baseline") | {"case_id": id, "record_id": id}
+        for id in ("a", "b")
+    ]
+    store(rows)
+    assert command()[0] == 0
+    store([row | {"imbalance": "linear"} for row in rows], study="other")
+    assert "other: several records of linear rho 10.0" in command()[2]

@@ -7,18 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from study.counts import class_order, draw, linear_counts, shortage, step_counts
 from study.grid import Case
-from study.imbalance import (
-    Cell,
-    Linear,
-    Natural,
-    Step,
-    class_order,
-    draw,
-    linear_counts,
-    shortage,
-    step_counts,
-)
+from study.imbalance import Balanced, Cell, Counts, Linear, Natural, Step
 from tests.conftest import tiny_grid
 
 properties = settings(deadline=None, max_examples=100)
@@ -35,7 +26,7 @@ def linear(rho=10, order="random"):
 
 def roles(profile, pool=(5000,) * 10, n_max=5000, seed=0):
     return [
-        profile.roles(cell, pool, n_max, np.random.default_rng(seed)) for cell in profile.cells()
+        profile.roles(cell, pool, n_max, np.random.default_rng(seed)) for cell in profile.points()
     ]
 
 
@@ -340,3 +331,73 @@ def test_what_is_not_of_the_case_moves_neither_its_id_nor_its_draw(change):
 
 def test_the_minority_rule_names_another_case():
     assert case().id != case(order="lowest").id != case(order=(0, 1, 2, 3, 4)).id
+
+
+# Cells that are listed, classes that are short, balance and counts.
+
+
+def test_cells_are_taken_as_listed_each_as_often_as_it_says():
+    cells = [
+        {"rho": 10, "mu": 0.1},
+        {"rho": 50, "mu": 0.8},
+        {"rho": 100, "mu": 0.9, "replicates": 3},
+    ]
+    grid = tiny_grid(
+        dataset={"name": "mnist", "train_per_class": 5000},
+        imbalance={"kind": "step", "rho": None, "mu": None, "cells": cells},
+        replicates=1,
+    )
+    cases = list(grid.cases())
+    assert [(c.cell.rho, c.cell.mu, c.replicate) for c in cases] == [
+        *[(10, 0.1, 0), (50, 0.8, 0)],
+        *[(100, 0.9, 0), (100, 0.9, 1), (100, 0.9, 2)],
+    ]
+
+
+def test_a_cell_listed_is_the_cell_of_the_product():
+    """Its cases are the same ones, so the one grid may become the other."""
+    listed = tiny_grid(imbalance={"rho": None, "mu": None, "cells": [{"rho": 10, "mu": 0.5}]})
+    assert [c.id for c in listed.cases()] == [c.id for c in tiny_grid().cases()]
+
+
+@properties
+@given(st.sets(st.integers(0, 9), max_size=5), st.integers(0, 2**32))
+def test_classes_that_are_short_are_always_minority(short, seed):
+    pool = [20 if label in short else 5000 for label in range(10)]
+    (drawn,) = roles(step(rho=500, mu=0.5), pool, seed=seed)
+    assert short <= set(drawn.minority)
+    assert shortage(drawn.counts, pool) is None
+    (free,) = roles(step(rho=500, mu=0.5), seed=seed)
+    if not short:
+        assert drawn == free
+
+
+def test_beside_the_short_ones_the_minority_is_as_random_as_before():
+    pool = [20, *[5000] * 9]
+    times = np.zeros(10)
+    for seed in range(900):
+        times[list(roles(step(rho=500, mu=0.2), pool, seed=seed)[0].minority)] += 1
+    assert times[0] == 900
+    assert abs(times[1:] - 100).max() < 5 * np.sqrt(900 * (1 / 9) * (8 / 9))
+
+
+def test_a_listed_minority_is_never_changed():
+    pool = [*[5000] * 9, 20]
+    (drawn,) = roles(step(rho=500, mu=0.1, minority=[0]), pool)
+    assert drawn.minority == (0,)
+    assert "class 9 needs 5,000" in shortage(drawn.counts, pool)
+
+
+def test_balanced_and_counts_hold_what_they_say():
+    (drawn,) = roles(Balanced(kind="balanced"))
+    assert (drawn.counts, drawn.minority) == ((5000,) * 10, ())
+    listed = (5000, 2997, 1796, 1077, 645, 387, 232, 139, 83, 50)
+    profile = Counts(kind="counts", counts=listed)
+    (drawn,) = roles(profile)
+    assert drawn.counts == listed
+    assert [cell.rho for cell in profile.points()] == [100]
+    other = Counts(kind="counts", counts=(*listed[:-1], 51))
+    ids = [
+        {Case({}, 0, cell, 0, 0, None).id for cell in each.points()} for each in (profile, other)
+    ]
+    assert not ids[0] & ids[1]

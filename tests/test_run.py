@@ -64,8 +64,8 @@ def test_the_same_command_again_does_nothing(run, store):
 def test_only_what_is_missing_is_computed(run, store, monkeypatch):
     run(methods=["baseline", "oversampling"])
     calls = []
-    real = study.packs.fit
-    monkeypatch.setattr(study.packs, "fit", lambda *a: calls.append(a) or real(*a))
+    real = study.packs.Lockstep
+    monkeypatch.setattr(study.packs, "Lockstep", lambda *a: calls.append(a) or real(*a))
     assert run(methods=["baseline", "oversampling", "undersampling_thresholding"])[0] == 0
     assert len(calls) == 2, "one undersampled network for each of two cases"
     assert len(store.read()) == 6

@@ -1,6 +1,8 @@
 """What a training sees: properties of the samplings, and imbalanced-learn as the oracle."""
 
 from collections import Counter
+from fractions import Fraction
+from math import floor
 
 import numpy as np
 import pytest
@@ -41,6 +43,41 @@ def test_under_cuts_each_class_to_the_smallest_without_repeats(labels, seed):
     assert Counter(labels[places].tolist()) == dict.fromkeys(held, min(held.values()))
     assert len(set(places.tolist())) == len(places)
     assert set(places.tolist()) <= set(range(len(labels)))
+
+
+ratios = st.floats(1, 50) | st.integers(1, 50)
+
+
+@properties
+@given(label_arrays, ratios, seeds)
+def test_over_to_a_ratio_raises_only_what_is_smaller(labels, to, seed):
+    places = over(labels, np.random.default_rng(seed), to)
+    held = Counter(labels.tolist())
+    least = max(1, floor(max(held.values()) / Fraction(to) + Fraction(1, 2)))
+    expected = {label: max(count, least) for label, count in held.items()}
+    assert Counter(labels[places].tolist()) == expected
+    assert places[: len(labels)].tolist() == list(range(len(labels)))
+
+
+@properties
+@given(label_arrays, ratios, seeds)
+def test_under_to_a_ratio_cuts_only_what_is_larger(labels, to, seed):
+    places = under(labels, np.random.default_rng(seed), to)
+    held = Counter(labels.tolist())
+    most = floor(min(held.values()) * Fraction(to) + Fraction(1, 2))
+    expected = {label: min(count, most) for label, count in held.items()}
+    assert Counter(labels[places].tolist()) == expected
+    assert len(set(places.tolist())) == len(places)
+
+
+@pytest.mark.parametrize(
+    ("to", "raised", "cut"),
+    [(1, [5000, 5000], [5, 5]), (50, [100, 5000], [5, 250]), (1000, [5, 5000], [5, 5000])],
+)
+def test_the_ratio_afterwards_is_the_one_asked_for(to, raised, cut):
+    labels, rng = np.repeat([0, 1], [5, 5000]), np.random.default_rng(0)
+    assert np.bincount(labels[over(labels, rng, to)]).tolist() == raised
+    assert np.bincount(labels[under(labels, rng, to)]).tolist() == cut
 
 
 @properties

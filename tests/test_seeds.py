@@ -14,11 +14,15 @@ PLACE = {"dataset": {"name": "digits"}, "seed": 0, "kind": "step", "rho": 10.0, 
 
 STREAMS = {
     seeds.test_split: {"dataset": {"name": "digits"}, "seed": 0},
+    seeds.resplit: {"dataset": {"name": "digits"}, "seed": 0, "split": 0},
+    seeds.validation_split: {"dataset": {"name": "digits"}, "seed": 0, "split": 0},
     seeds.class_roles: {"place": PLACE, "replicate": 0},
     seeds.subset: {"place": PLACE, "replicate": 0, "subset": 0},
-    seeds.resampling: {"case": "a", "sampling": "over"},
+    seeds.resampling: {"case": "a", "sampling": "over", "to": 1.0},
     seeds.initial_weights: {"case": "a", "run": 0},
     seeds.batch_order: {"training": "a", "run": 0},
+    seeds.dropout: {"training": "a", "run": 0},
+    seeds.crops: {"training": "a", "run": 0},
     seeds.images: {"dataset": {"name": "digits"}},
 }
 

@@ -45,7 +45,7 @@ def test_what_is_written_is_read_as_it_was(store, work):
 def test_the_metadata_says_version_and_volatile_columns(store):
     for path in store.folder.rglob("*.parquet"):
         metadata = pq.read_schema(path).metadata
-        assert metadata[b"schema_version"] == b"2"
+        assert metadata[b"schema_version"] == b"3"
         assert tuple(json.loads(metadata[b"volatile"])) == VOLATILE
 
 
@@ -97,30 +97,50 @@ def test_a_damaged_part_is_an_error_that_names_it(store, spoil):
 def test_a_part_of_another_schema_is_refused_by_its_version(store):
     path = store.folder / "records" / "old.parquet"
     pq.write_table(pa.table({"record_id": ["a"]}).replace_schema_metadata({}), path)
-    with pytest.raises(UserError, match="schema version none, this program reads 1, 2"):
+    with pytest.raises(UserError, match="schema version none, this program reads 1, 2, 3"):
         store.read()
 
 
 def test_a_part_that_lacks_a_column_is_refused(store):
     path = next((store.folder / "records").glob("*.parquet"))
     pq.write_table(pq.read_table(path).drop_columns(["worker"]), path)
-    with pytest.raises(UserError, match="its columns are not those of schema version 2"):
+    with pytest.raises(UserError, match="its columns are not those of schema version 3"):
         store.read()
 
 
-def test_a_part_of_version_1_is_read_with_what_it_did_not_say(store):
-    """Its records were all trained alone, strictly, by the only formulation there was."""
+SINCE_2 = {"precision": "strict", "pack": 1, "formulation": "plain"}
+SINCE_3 = {
+    **dict.fromkeys(["split", "test_counts", "validation_auc", "validation_accuracy", "curve"]),
+    "to": 1.0,
+}
+
+
+@pytest.mark.parametrize(("version", "later"), [("1", SINCE_2 | SINCE_3), ("2", SINCE_3)])
+def test_a_part_of_an_older_version_is_read_with_what_it_did_not_say(store, version, later):
+    """1: its records were all trained alone, strictly, by the only formulation there was. 2: all
+    were sampled to full balance, on the published split; the rest is not known.
+    """
     path = next((store.folder / "records").glob("*.parquet"))
-    whole = store.read()
-    later = ["precision", "pack", "formulation"]
-    old = pq.read_table(path).drop_columns(later)
-    metadata = {**old.schema.metadata, b"schema_version": b"1"}
+    own = set(pq.read_table(path)["record_id"].to_pylist())
+    expected = [r | (later if r["record_id"] in own else {}) for r in store.read().to_pylist()]
+    old = pq.read_table(path).drop_columns(list(later))
+    metadata = {**old.schema.metadata, b"schema_version": version.encode()}
     pq.write_table(old.replace_schema_metadata(metadata), path)
-    assert store.read().equals(whole)
-    for columns in (["pack"], ["record_id", "precision", "auc"], ["auc"]):
+    assert store.read().to_pylist() == expected
+    assert store.read().schema.equals(SCHEMA)
+    assert store.read().schema.metadata[b"schema_version"] == b"3"
+    for columns in (["record_id", "pack"], ["precision", "auc"], ["auc"], ["curve", "auc", "to"]):
         assert parts.read_part(path, columns).column_names == columns
-    assert store.read().to_pylist()[0]["formulation"] == "plain"
-    assert store.read().schema.metadata[b"schema_version"] == b"2"
+        assert parts.read_part(path, columns).num_rows == len(own)
+
+
+def test_a_part_that_has_more_than_its_version_knew_is_refused(store):
+    path = next((store.folder / "records").glob("*.parquet"))
+    table = pq.read_table(path)
+    metadata = {**table.schema.metadata, b"schema_version": b"2"}
+    pq.write_table(table.replace_schema_metadata(metadata), path)
+    with pytest.raises(UserError, match="its columns are not those of schema version 2"):
+        store.read()
 
 
 def test_a_store_without_records_reads_as_an_empty_table(tmp_path):
@@ -154,6 +174,8 @@ def test_a_store_holds_one_protocol(store):
         ({"seed": 4}, "seed is 0 there, 4 in this grid"),
         ({"imbalance": {"minority": "lowest"}}, "imbalance.minority is random there, lowest"),
         ({"dataset": {"difficulty": 0.5}}, "dataset.difficulty is 0.4 there, 0.5"),
+        ({"curve": 2}, "curve is None there, 2 in this grid"),
+        ({"recipe": {"rate": {"base": [0.01, 0.001]}}}, r"recipe.rate.base is 0.01 there, \[0.01"),
     ):
         with pytest.raises(UserError, match=words):
             store.compare(tiny_grid(**change))

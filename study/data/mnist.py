@@ -1,14 +1,12 @@
 """mnist and fashion_mnist: torchvision's files, checked byte for byte before they are believed."""
 
-import hashlib
-from http.client import HTTPException
 from pathlib import Path
 from typing import ClassVar, Literal
 
 import numpy as np
 
+from study.data.published import contents
 from study.data.source import Source, Split
-from study.errors import DataError
 from study.form import Form
 
 FILES = ("train-images", "train-labels", "t10k-images", "t10k-labels")
@@ -26,35 +24,15 @@ class IdxSource(Source):
         return Form(28, 28, 1, 10)
 
     def load(self, folder: Path) -> tuple[Split, Split]:
-        raw = folder / self.folder_name / "raw"
-        paths = [raw / f"{name}-{SUFFIX[name.split('-')[1]]}" for name in FILES]
-        try:
-            there = all(path.is_file() for path in paths)
-        except OSError as error:
-            raise DataError(f"{raw.absolute()}: cannot be read ({error.strerror})") from None
-        if not there:
-            self._fetch(folder, paths)
-        train_images, train_labels, test_images, test_labels = (
-            read_idx(path, md5) for path, md5 in zip(paths, self.md5, strict=True)
+        places = [f"{self.folder_name}/raw/{n}-{SUFFIX[n.split('-')[1]]}" for n in FILES]
+        files = dict(zip(places, self.md5, strict=True))
+        train_images, train_labels, test_images, test_labels = map(
+            read_idx, contents(self.name, self.folder_name, folder, files)
         )
         return (
             Split(train_images[..., None], train_labels.astype(np.int64)),
             Split(test_images[..., None], test_labels.astype(np.int64)),
         )
-
-    def _fetch(self, folder: Path, paths: list[Path]) -> None:
-        from torchvision import datasets
-
-        try:
-            getattr(datasets, self.folder_name)(folder, download=True)
-        except (OSError, RuntimeError, HTTPException, EOFError) as error:
-            missing = ", ".join(path.name for path in paths if not path.is_file())
-            raise DataError(
-                f"dataset {self.name}: {missing or 'a readable file'} missing from "
-                f"{paths[0].parent.absolute()}, and fetching failed ({error}). Put the files "
-                f"there, or name the folder that holds {self.folder_name}/raw with --data DIR or "
-                f"STUDY_DATA."
-            ) from None
 
 
 class Mnist(IdxSource):
@@ -83,18 +61,8 @@ class FashionMnist(IdxSource):
     )
 
 
-def read_idx(path: Path, md5: str) -> np.ndarray:
-    """The array in an idx file of bytes whose digest is `md5`."""
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from None
-    found = hashlib.md5(content).hexdigest()
-    if found != md5:
-        raise DataError(
-            f"{path}: not the published file: {len(content):,} bytes with MD5 {found}, expected "
-            f"{md5}. Remove it and it will be fetched again."
-        )
+def read_idx(content: bytes) -> np.ndarray:
+    """The array of bytes in an idx file."""
     dimensions = content[3]
     shape = np.frombuffer(content, ">u4", dimensions, offset=4)
     return np.frombuffer(content, np.uint8, offset=4 + 4 * dimensions).reshape(shape)

@@ -1,22 +1,32 @@
 """What a data set is: a source that a grid configures, and the images it gives."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
+from annotated_types import Gt, Lt
+from pydantic import Strict
 
 from study import seeds
+from study.counts import at_least_one, draw, exact
+from study.data.pictures import Pictures
+from study.data.whitening import MOST, whiten
 from study.errors import DataError
 from study.form import Form
 from study.section import Section, Whole
 
+Images = np.ndarray | Pictures
+"""(n, height, width, channels), uint8 or float32 in memory, or uint8 still on disk."""
+
 
 @dataclass(frozen=True)
 class Split:
-    """Images (n, height, width, channels), uint8 or float32, and a label for each."""
+    """Images and a label for each."""
 
-    images: np.ndarray
+    images: Images
     labels: np.ndarray
 
     def __len__(self) -> int:
@@ -26,30 +36,60 @@ class Split:
         """The images at these positions, in this order."""
         return Split(self.images[positions], self.labels[positions])
 
+    def then(self, other: "Split") -> "Split":
+        """These images and the other's after them."""
+        if not len(other):
+            return self
+        return Split(joined(self.images, other.images), np.concatenate([self.labels, other.labels]))
+
     def counts(self, classes: int) -> tuple[int, ...]:
         """How many images each class has."""
         return tuple(int(n) for n in np.bincount(self.labels, minlength=classes))
 
 
+def joined(first: Images, then: Images) -> Images:
+    """Images of one kind, one after the other."""
+    if isinstance(first, Pictures) and isinstance(then, Pictures):
+        return first.join(then)
+    return np.concatenate([np.asarray(first), np.asarray(then)])
+
+
 @dataclass(frozen=True)
 class Dataset:
-    """What the cases of a study are drawn from (`pool`), and what all of them are judged on."""
+    """What the cases of a study are drawn from (`pool`), what all of them are judged on (`test`),
+    and the images, maybe none, by which candidates may be chosen (`validation`).
+    """
 
     pool: Split
     test: Split
+    validation: Split
     form: Form
     scale: float
+
+    @property
+    def splits(self) -> tuple[Split, Split, Split]:
+        """Pool, test and validation."""
+        return self.pool, self.test, self.validation
 
 
 class Source(Section):
     """A data set as a grid names it. A new one gives its form and `load`.
 
-    Without `train_per_class` and `test_per_class` the set is used as published.
+    train_per_class: images in the largest class of a case.
+    test_per_class, test_share: the test set, balanced, or a share of every class; without either
+        the set's own.
+    validation_per_class: held out of the training images before they are made imbalanced.
+    splits: how many times all images are shuffled into training and test images anew.
+    preprocess: none, or gcn_zca (study/data/whitening.py), fitted on the training images.
     """
 
     name: str
     train_per_class: Whole | None = None
     test_per_class: Whole | None = None
+    test_share: Annotated[float, Strict(), Gt(0), Lt(1)] | None = None
+    validation_per_class: Whole | None = None
+    splits: Whole | None = None
+    preprocess: Literal["none", "gcn_zca"] = "none"
 
     @property
     def form(self) -> Form:
@@ -65,27 +105,129 @@ class Source(Section):
         """The training and the test split as published; files are looked for in `folder`."""
         raise TypeError(f"{type(self).__name__} loads nothing")
 
+    def problem(self) -> tuple[str, str, str] | None:
+        """(key, value found, why not) of the first impossible request, or None."""
+        if self.test_share is not None and self.test_per_class is not None:
+            return (
+                "test_share",
+                f"{self.test_share}",
+                "test_per_class stands there too; one is enough",
+            )
+        if self.splits is not None and self.test_share is None and self.test_per_class is None:
+            return "splits", f"{self.splits}", "needed beside it: test_per_class, or test_share"
+        values = prod(self.form.image)
+        if self.preprocess == "gcn_zca" and values > MOST:
+            return "preprocess", "'gcn_zca'", f"an image has {values:,} values; allowed: {MOST:,}"
+        return None
+
     def origin(self) -> dict[str, Any]:
         """What names the published set: the identity without the part that a study takes."""
-        own = ("train_per_class", "test_per_class")
-        return {key: value for key, value in self.identity().items() if key not in own}
+        return {key: value for key, value in self.identity().items() if key not in TAKEN}
 
-    def dataset(self, folder: Path, seed: int) -> Dataset:
-        """The images of the study: the pool of the cases and the test set, no image in both."""
-        train, test = self.load(folder)
-        self._check(train, "training")
-        self._check(test, "test")
+    def identities(self) -> Iterator[tuple[int | None, dict[str, Any]]]:
+        """Each split by its number, with what names the images of its cases in a hash; the one
+        that is published has no number.
+        """
+        identity = {key: value for key, value in self.identity().items() if key != "splits"}
+        if self.splits is None:
+            yield None, identity
+        else:
+            for split in range(self.splits):
+                yield split, {**identity, "split": split}
+
+    def dataset(self, folder: Path, seed: int, split: int | None = None) -> Dataset:
+        """The images of the study: the pool of the cases, those of test and those of validation;
+        none in two of them.
+        """
+        train, test = self._loaded(folder)
+        origin, classes = self.origin(), self.form.classes
+        if split is not None:
+            train, test = train.then(test), test.at(np.arange(0))
+            rng = seeds.resplit(origin, seed, split)
+        else:
+            rng = seeds.test_split(origin, seed)
         if self.test_per_class is not None:
-            rng = seeds.test_split(self.origin(), seed)
-            train, test = hold_out(train, test, self.form.classes, self.test_per_class, rng)
+            train, test = hold_out(train, test, classes, self.test_per_class, rng)
+        elif self.test_share is not None:
+            train, test = self._share(train, test, rng)
         if not len(test):
             raise DataError(
                 f"dataset.test_per_class: found nothing; {self.name} has no test images of its "
-                f"own: say how many of each class to hold out"
+                f"own: say how many of each class to hold out (or test_share, which part)"
             )
-        return Dataset(train, test, self.form, self.scale)
+        scale = self.scale
+        if self.preprocess == "gcn_zca":
+            train, test, scale = *self._whitened(train, test, folder), 1.0
+        validation = test.at(np.arange(0))
+        if self.validation_per_class is not None:
+            rng = seeds.validation_split(origin, seed, split)
+            number, key = self.validation_per_class, "dataset.validation_per_class"
+            train, validation = hold_out(train, validation, classes, number, rng, key)
+        return Dataset(train, test, validation, self.form, scale)
+
+    def _share(self, train: Split, test: Split, rng: np.random.Generator) -> tuple[Split, Split]:
+        """The training images without a share of every class, and that share."""
+        assert self.test_share is not None
+        if len(test):
+            raise DataError(
+                f"dataset.test_share: {self.name} has {len(test):,} test images of its own; leave "
+                f"this key out, or say how many of each class with test_per_class"
+            )
+        sizes = train.counts(self.form.classes)
+        numbers = [at_least_one(exact(n) * exact(self.test_share)) for n in sizes]
+        for label, (number, size) in enumerate(zip(numbers, sizes, strict=True)):
+            if number >= size:
+                raise DataError(
+                    f"dataset.test_share: class {label} has {size} images; none would be left to "
+                    f"train on"
+                )
+        taken = draw(train.labels, numbers, rng)
+        left = np.setdiff1d(np.arange(len(train)), taken, assume_unique=True)
+        return train.at(left), train.at(taken)
+
+    def _whitened(self, train: Split, test: Split, folder: Path) -> tuple[Split, Split]:
+        if isinstance(train.images, Pictures) or isinstance(test.images, Pictures):
+            raise DataError(
+                f"dataset.preprocess: found 'gcn_zca'; the images of {self.name} are too many to "
+                f"be held in memory; allowed: none"
+            )
+        try:
+            own, (others,) = whiten(train.images, [test.images], folder / "whitening")
+        except ValueError as error:
+            raise DataError(f"dataset.preprocess: found 'gcn_zca'; {self.name}: {error}") from None
+        return Split(own, train.labels), Split(others, test.labels)
+
+    def _loaded(self, folder: Path) -> tuple[Split, Split]:
+        """The set as published, its splits of the shape that the form says."""
+        try:
+            found: Any = self.load(folder)
+        except DataError:
+            raise
+        except Exception as error:
+            if ":" not in self.name:
+                raise
+            why = f"its load fails with {type(error).__name__}: {error}"
+            raise DataError(f"dataset {self.name}: {why}") from error
+        if not (isinstance(found, tuple) and [type(split) for split in found] == [Split, Split]):
+            kinds = [type(part).__name__ for part in found] if isinstance(found, tuple) else found
+            raise DataError(f"dataset {self.name}: its load gives no two Splits but {kinds!r:.100}")
+        self._check(found[0], "training")
+        self._check(found[1], "test")
+        train, test = (Split(split.images, split.labels.astype(np.int64)) for split in found)
+        return train, test
 
     def _check(self, split: Split, which: str) -> None:
+        if not isinstance(split.labels, np.ndarray):
+            raise DataError(
+                f"dataset {self.name}: its {which} labels are a {type(split.labels).__name__}, "
+                f"expected an array of whole numbers"
+            )
+        kind = np.dtype(np.uint8) if isinstance(split.images, Pictures) else split.images.dtype
+        if kind not in (np.uint8, np.float32) or split.labels.dtype.kind not in "iu":
+            raise DataError(
+                f"dataset {self.name}: its {which} images are {kind} and its labels "
+                f"{split.labels.dtype}, expected uint8 or float32 and whole numbers"
+            )
         if split.images.shape != (len(split.labels), *self.form.image):
             raise DataError(
                 f"dataset {self.name}: its {which} images have the shape {split.images.shape}, "
@@ -98,8 +240,20 @@ class Source(Section):
             )
 
 
+TAKEN = (
+    *("train_per_class", "test_per_class", "test_share"),
+    *("validation_per_class", "splits", "preprocess"),
+)
+"""Keys of a source that say which part of the published set a study takes, and how."""
+
+
 def hold_out(
-    train: Split, test: Split, classes: int, per_class: int, rng: np.random.Generator
+    train: Split,
+    test: Split,
+    classes: int,
+    per_class: int,
+    rng: np.random.Generator,
+    key: str = "dataset.test_per_class",
 ) -> tuple[Split, Split]:
     """A test set with `per_class` images of each class, and the training images left over.
 
@@ -113,15 +267,11 @@ def hold_out(
         short = max(per_class - len(own), 0)
         if short > len(spare):
             raise DataError(
-                f"dataset.test_per_class: class {label} has {len(own):,} test and {len(spare):,} "
-                f"training images, {per_class:,} are asked for"
+                f"{key}: class {label} has {len(own):,} test and {len(spare):,} training images, "
+                f"{per_class:,} are asked for"
             )
         from_test.append(rng.choice(own, per_class - short, replace=False))
         from_train.append(rng.choice(spare, short, replace=False))
     kept, moved = np.sort(np.concatenate(from_test)), np.sort(np.concatenate(from_train))
     left = np.setdiff1d(np.arange(len(train)), moved, assume_unique=True)
-    held = Split(
-        np.concatenate([test.images[kept], train.images[moved]]),
-        np.concatenate([test.labels[kept], train.labels[moved]]),
-    )
-    return train.at(left), held
+    return train.at(left), test.at(kept).then(train.at(moved))

@@ -33,8 +33,11 @@ def outputs(
     kept = torch.tensor(keep, dtype=torch.int64, device=first.device)
     split = max(net.head - start, 0)
     body, head, how = weights[:split], weights[split:], Pass(k, convolve)
-    for begin in range(0, number, batch):
-        some = slice(begin, begin + batch)
+    parts = [slice(begin, begin + batch) for begin in range(0, number, batch)]
+    inputs.forget()
+    inputs.expect(positions[:, some] for some in parts)
+    for some in parts:
+        inputs.advance()
         x, _ = inputs.batch(positions[:, some])
         x = net.forward(x, body, how, start, start + split)
         if keep:

@@ -11,11 +11,15 @@ MOST = 128
 
 @dataclass(frozen=True)
 class Means:
-    """The device, networks in a pack and the formulation; None where the machine is to choose."""
+    """The device, networks in a pack, the formulation and the threads that read images from disk;
+    None where the machine is to choose. And the seconds between checkpoints of a training.
+    """
 
     device: str
     pack: int | None = None
     formulation: str | None = None
+    loaders: int | None = None
+    checkpoint: float = 600.0
 
     @property
     def most(self) -> int:

@@ -103,9 +103,11 @@ class Rehearsal:
         enter: int = 0,
         start: int = 0,
     ) -> None:
-        places, batch, rate = np.arange(self.recipe.batch), self.recipe.batch, self.recipe.rate
+        places, batch, base = np.arange(self.recipe.batch), self.recipe.batch, self.recipe.rate.base
         rngs = [np.random.default_rng(number) for number in range(self.k)]
-        courses = [Course(IndexStream(places, batch, rng), rate, None, rng) for rng in rngs]
+        courses = [
+            Course(IndexStream(places, batch, rng), min(base), None, rng, rng) for rng in rngs
+        ]
         recipe = self.recipe.model_copy(update={"iterations": steps})
         fit(self.net, weights, inputs, courses, recipe, FORMULATIONS[formulation], enter, start)
 
@@ -166,7 +168,7 @@ class _Judge:
     """
 
     def __init__(self, rehearsal: Rehearsal):
-        given, one = rehearsal.recipe, Fixed(policy="fixed", base=1.0)
+        given, one = rehearsal.recipe, Fixed(policy="fixed", base=(1.0,))
         recipe = given.model_copy(update={"rate": one, "batch": min(given.batch, 32)})
         self._one = replace(rehearsal, recipe=recipe, k=min(rehearsal.k, 2))
         strict = recipe.model_copy(update={"precision": "strict"})

@@ -1,6 +1,6 @@
 """The training loop: K networks of one net in lockstep, each through a course of its own."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +11,6 @@ from study.engine import machine
 from study.engine.formulations import Formulation
 from study.engine.inputs import IndexStream, Inputs
 from study.engine.losses import objective
-from study.engine.rates import Rate
 from study.engine.recipe import Recipe
 from study.engine.updates import UPDATES
 from study.nets import Net, Weights
@@ -26,12 +25,15 @@ WARM_UP = 3
 
 @dataclass(frozen=True)
 class Course:
-    """What one network goes through: its batches, its rates, its class weights, its noise."""
+    """What one network goes through: its batches, the rate that its policy begins from, its class
+    weights, the noise of its dropout and where its images are cropped.
+    """
 
     order: IndexStream
-    rate: Rate
+    base: float
     class_weights: np.ndarray | None
     noise: np.random.Generator
+    crops: np.random.Generator
 
 
 @dataclass(frozen=True)
@@ -47,15 +49,27 @@ class Stretch:
     def __len__(self) -> int:
         return len(self.positions)
 
-    def to(self, device: torch.device) -> "Stretch":
-        """The same on another device."""
-        return Stretch(self.positions.to(device), self.rates.to(device), self.keys.to(device))
+    def room(self, steps: int, device: torch.device) -> "Stretch":
+        """Place on a device for so many iterations of this kind."""
+        parts = self.positions, self.rates, self.keys
+        return Stretch(*(part.new_zeros(steps, *part.shape[1:], device=device) for part in parts))
 
     def overwrite(self, other: "Stretch") -> None:
         """Put another, that is no longer, into the place of this one."""
         self.positions[: len(other)].copy_(other.positions)
         self.rates[: len(other)].copy_(other.rates)
         self.keys[: len(other)].copy_(other.keys)
+
+
+@dataclass(frozen=True)
+class State:
+    """Where K networks stand: iterations done, and every tensor that the next ones depend on.
+
+    What they draw is drawn anew from the start on the way there, so it need not be kept.
+    """
+
+    iteration: int
+    tensors: list[np.ndarray]
 
 
 def fit(
@@ -68,33 +82,19 @@ def fit(
     enter: int = 0,
     start: int = 0,
 ) -> None:
-    """Move `weights`, those of the layers from `enter` on, in place.
-
-    The inputs are what enters layer `enter`; what lies below `start` is frozen. A network whose
-    weights are no longer finite stays so; the loop ends when all have come to that.
-    """
+    """Take every step of the recipe, from the first to the last."""
     lockstep = Lockstep(net, weights, inputs, courses, recipe, formulation, enter, start)
-    device = lockstep.device
-    with machine.precision(recipe.precision, device.type), machine.aside(device):
-        take: Callable[[], None] = lockstep.step
-        stretch = lockstep.stretch(0)
-        for begin in range(0, recipe.iterations, STRETCH):
-            lockstep.load(stretch)
-            for iteration in range(begin, begin + len(stretch)):
-                if iteration == WARM_UP:
-                    take = machine.recorded(lockstep.step, device)
-                take()
-            stretch = lockstep.stretch(begin + STRETCH)  # while a card is still at work
-            if not finite(weights).any():
-                break
-    lockstep.end()
+    for _ in lockstep.run():
+        pass
 
 
 class Lockstep:
     """K networks that take the same step at the same time.
 
-    What changes from one step to the next is read out of tensors that stay where they are, at a
-    number that the step itself counts up: recorded once, it can be replayed as it is.
+    It moves `weights`, those of the layers from `enter` on, in place. The inputs are what enters
+    layer `enter`; what lies below `start` is frozen. What changes from one step to the next is read
+    out of tensors that stay where they are, at a number that the step itself counts up: recorded
+    once, it can be replayed as it is.
     """
 
     def __init__(
@@ -105,11 +105,11 @@ class Lockstep:
         courses: Sequence[Course],
         recipe: Recipe,
         formulation: Formulation,
-        enter: int,
-        start: int,
+        enter: int = 0,
+        start: int = 0,
     ):
         self._net, self._inputs, self._courses, self._recipe = net, inputs, courses, recipe
-        self._enter, self._start = enter, start
+        self._enter, self._start, self._weights = enter, start, weights
         self._frozen, self._moving = weights[: start - enter], weights[start - enter :]
         held = [
             (weight, parameter)
@@ -128,33 +128,92 @@ class Lockstep:
         self._update = formulation.update(UPDATES[recipe.update])
         self._at = torch.zeros(1, dtype=torch.int64, device=self.device)
         self._now: Stretch | None = None
+        self._done = 0
 
-    def stretch(self, begin: int) -> Stretch:
-        """What the iterations from `begin` on need, drawn from each network's own streams."""
-        steps = range(begin, min(begin + STRETCH, self._recipe.iterations))
-        draws = (len(steps), self._net.draws)
+    def run(self, every: int | None = None) -> Iterator[int]:
+        """Take the steps that are left, and pause now and then: how many are done by then.
+
+        It pauses whenever another `every` are done, and where it likes. A network whose weights
+        are no longer finite stays so; the loop ends when all have come to that.
+        """
+        precision = self._recipe.precision, self.device.type
+        take, warm = self.step, self._done + WARM_UP
+        self._inputs.forget()
+        stretch = self._stretch(self._done, every)
+        while len(stretch) and finite(self._weights).any():
+            with machine.precision(*precision), machine.aside(self.device):
+                begin = self._done
+                self._load(stretch, min(STRETCH, every or STRETCH))
+                for iteration in range(begin, begin + len(stretch)):
+                    if iteration == warm:
+                        take = machine.recorded(self.step, self.device)
+                    if iteration == begin + len(stretch) // 2:  # while a card is still at work
+                        following = self._stretch(begin + len(stretch), every)
+                    self._inputs.advance()
+                    take()
+            self._done, stretch = begin + len(stretch), following
+            yield self._done
+        for weight in self._learned:
+            weight.requires_grad_(False)
+
+    def state(self) -> State:
+        """Where the networks stand, at a pause; the steps that follow leave it as it is."""
+        copies = [tensor.detach().to("cpu", copy=True) for tensor in self._tensors()]
+        return State(self._done, [copy.numpy() for copy in copies])
+
+    def resume(self, state: State) -> None:
+        """Go on from where networks stood that began as these."""
+        with torch.no_grad():
+            for tensor, kept in zip(self._tensors(), state.tensors, strict=True):
+                tensor.copy_(torch.from_numpy(kept))
+        while self._done < state.iteration:
+            steps = range(self._done, min(self._done + STRETCH, state.iteration))
+            self._draw(steps)
+            self._done = steps.stop
+
+    def _tensors(self) -> list[Tensor]:
+        return [weight for layer in self._weights for weight in layer] + self._velocities
+
+    def _stretch(self, begin: int, every: int | None) -> Stretch:
+        """The iterations from `begin` to the next pause; none after the last."""
+        pauses = [self._recipe.iterations, begin - begin % STRETCH + STRETCH]
+        if every is not None:
+            pauses.append(begin - begin % every + every)
+        stretch, crops = self._draw(range(begin, min(pauses)))
+        self._inputs.expect(stretch.positions, crops)
+        return stretch
+
+    def _draw(self, steps: range) -> tuple[Stretch, np.ndarray | None]:
+        """What these iterations need, drawn from each network's own streams."""
+        draws, of = (len(steps), self._net.draws), self._recipe.iterations
+        policy, numbers = self._recipe.rate, np.array(steps)
         positions = [course.order.take(len(steps)) for course in self._courses]
-        rates = [course.rate.at(np.array(steps)) for course in self._courses]
+        rates = [policy.at(course.base, numbers, of) for course in self._courses]
         keys = [
             course.noise.integers(2**32, size=draws, dtype=np.uint32) for course in self._courses
         ]
-        return Stretch(
+        crops = [
+            course.crops.integers(2**63, size=(len(steps), self._recipe.batch))
+            for course in self._courses
+            if self._inputs.crops
+        ]
+        stretch = Stretch(
             torch.from_numpy(np.stack(positions, axis=1)),
             torch.from_numpy(np.stack(rates, axis=1)).to(self._dtype),
             torch.from_numpy(np.stack(keys, axis=2).view(np.int32)),
         )
+        return stretch, np.stack(crops, axis=1) if crops else None
 
-    def load(self, stretch: Stretch) -> None:
-        """Make ready for these iterations."""
+    def _load(self, stretch: Stretch, most: int) -> None:
+        """Make ready for these iterations; later ones are `most` at a time."""
         self._at.zero_()
         if self._now is None:
-            self._now = stretch.to(self.device)
-        else:
-            self._now.overwrite(stretch)
+            self._now = stretch.room(most, self.device)
+        self._now.overwrite(stretch)
 
     def step(self) -> None:
         """One iteration of every network."""
-        assert self._now is not None, "load comes first"
+        assert self._now is not None, "a stretch is loaded first"
         x, labels = self._inputs.batch(self._next(self._now.positions))
         k, keys = len(labels), iter(self._next(self._now.keys).unbind())
         with torch.no_grad():
@@ -183,11 +242,6 @@ class Lockstep:
 
     def _next(self, rows: Tensor) -> Tensor:
         return rows.index_select(0, self._at).squeeze(0)
-
-    def end(self) -> None:
-        """The weights are learned no longer."""
-        for weight in self._learned:
-            weight.requires_grad_(False)
 
 
 def _class_weights(courses: Sequence[Course], classes: int, like: Tensor) -> Tensor | None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Protocol
 
+from study.checkpoints import Keeper
 from study.data import Dataset
 from study.engine.means import Means
 from study.grid import Grid
@@ -26,9 +27,9 @@ class Work:
     store: Store
     code: str
 
-    def do(self, job: Job, means: Means) -> Results:
+    def do(self, job: Job, means: Means, keeper: Keeper) -> Results:
         """A job, from start to records."""
-        return run_job(job, self.grid, self.dataset, means, self.code)
+        return run_job(job, self.grid, self.dataset, means, self.code, keeper)
 
 
 class Watch(Protocol):

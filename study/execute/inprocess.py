@@ -12,7 +12,7 @@ def execute(dues: Sequence[Due], work: Work, watch: Watch, place: Place) -> None
     for job in gather(dues, place.means.most, workers=1):
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                results = work.do(job, place.means)
+                results = work.do(job, place.means, work.store)
                 work.store.write(results)
             except Exception:
                 if attempt == ATTEMPTS:

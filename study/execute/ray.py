@@ -28,6 +28,9 @@ import ray
 from ray import tune
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from study.checkpoints import Arrays
+from study.data.pictures import Pictures
+from study.engine import machine
 from study.engine.means import Means
 from study.errors import UserError
 from study.execute import ATTEMPTS, Place, Watch, Work
@@ -40,6 +43,20 @@ CHUNK = 1000
 """Trials a `fit`: the driver's memory grows with their number."""
 
 
+class Beside:
+    """Keeps checkpoints with the writer."""
+
+    def __init__(self, writer: Any):
+        self._writer = writer
+
+    def keep(self, key: str, arrays: Arrays) -> None:
+        ray.get(self._writer.keep.remote(key, arrays))
+
+    def kept(self, key: str) -> Arrays | None:
+        found: Arrays | None = ray.get(self._writer.kept.remote(key))
+        return found
+
+
 class Trial(tune.Trainable):
     """One job. The process goes on to the next; a job leaves nothing behind in it."""
 
@@ -47,6 +64,7 @@ class Trial(tune.Trainable):
         self, config: dict[str, Any], jobs: Any, work: Work, means: Means, writer: Any
     ) -> None:
         self._jobs, self._work, self._means, self._writer = jobs, work, means, writer
+        self._keeper = Beside(writer)
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -54,7 +72,7 @@ class Trial(tune.Trainable):
         return True
 
     def step(self) -> dict[str, Any]:
-        results = self._work.do(self._job, self._means)
+        results = self._work.do(self._job, self._means, self._keeper)
         ray.get(self._writer.write.remote(results))
         return {"done": True, "notes": results.notes}
 
@@ -101,7 +119,9 @@ def execute(dues: Sequence[Due], work: Work, watch: Watch, place: Place) -> None
         means = replace(place.means, device=_device(place.means.device))
         means.check(work.grid.recipe.precision, work.grid.name)
         place = replace(place, means=means)
-        jobs = gather(dues, means.most, _workers(place))
+        workers = _workers(place)
+        place = replace(place, means=replace(means, loaders=_loaders(place, work, workers)))
+        jobs = gather(dues, means.most, workers)
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
         writer = ray.remote(Store).options(num_cpus=0, scheduling_strategy=here)
         writer = writer.remote(work.store.folder)
@@ -153,6 +173,15 @@ def _workers(place: Place) -> int:
     return place.workers or int(has.get("GPU" if place.means.device == "cuda" else "CPU", 1)) or 1
 
 
+def _loaders(place: Place, work: Work, workers: int) -> int:
+    """Threads of a job that read images: its share of the cores, where images stay on disk."""
+    if not isinstance(work.dataset.pool.images, Pictures):
+        return 1
+    here = place.address is None
+    cores = machine.cores() if here else int(ray.cluster_resources().get("CPU", 1))
+    return place.means.loaders or max(1, cores // workers)
+
+
 def _finish(jobs: Sequence[Job], work: Work, watch: Watch, place: Place, writer: Any) -> None:
     """Fit until every job is done or has failed.
 
@@ -182,9 +211,10 @@ def _fit(jobs: Sequence[Job], work: Work, place: Place, writer: Any, relay: "Rel
     relay.jobs = jobs
     gpus = ray.cluster_resources().get("GPU", 0) if place.means.device == "cuda" else 0
     share = min(1.0, gpus / place.workers) if place.workers else float(bool(gpus))
+    cores = place.means.loaders if place.address else 1  # here, a core a worker is all there is
     trainable = tune.with_resources(
         tune.with_parameters(Trial, jobs=list(jobs), work=work, means=place.means, writer=writer),
-        {"cpu": 1, "gpu": share},
+        {"cpu": cores, "gpu": share},
     )
     with tempfile.TemporaryDirectory(prefix="study-tune-") as scratch:
         tune.Tuner(

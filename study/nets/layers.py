@@ -58,6 +58,10 @@ class Layer:
         """What the layer holds when `shape` enters."""
         return ()
 
+    def products(self, shape: Shape) -> int:
+        """Multiplications of an image with weights when `shape` enters."""
+        return 0
+
     def forward(self, x: Tensor, weights: Iterator[Tensor], how: Pass) -> Tensor:
         """The layer of K networks applied to their batches; it takes its own from `weights`."""
         raise TypeError(f"{type(self).__name__} computes nothing")
@@ -83,6 +87,9 @@ class Conv(Layer):
         weight = Parameter((self.channels, shape[0], self.kernel, self.kernel), self.fill)
         bias = Parameter((self.channels,), zeros, bias=True)
         return (weight, bias) if self.bias else (weight,)
+
+    def products(self, shape: Shape) -> int:
+        return prod(self.out(shape)) * shape[0] * self.kernel**2
 
     def forward(self, x: Tensor, weights: Iterator[Tensor], how: Pass) -> Tensor:
         weight = next(weights)
@@ -154,6 +161,9 @@ class Linear(Layer):
     def parameters(self, shape: Shape) -> tuple[Parameter, ...]:
         weight = Parameter((self.features, *shape), self.fill)
         return weight, Parameter((self.features,), zeros, bias=True)
+
+    def products(self, shape: Shape) -> int:
+        return self.features * prod(shape)
 
     def forward(self, x: Tensor, weights: Iterator[Tensor], how: Pass) -> Tensor:
         weight, bias = next(weights), next(weights)
@@ -241,6 +251,14 @@ class Residual(Layer):
             for row, entering in rows
             for layer, own in zip(row, entering, strict=False)
             for parameter in layer.parameters(own)
+        )
+
+    def products(self, shape: Shape) -> int:
+        rows = ((row, shapes(row, shape)) for row in (self.branch, self.shortcut))
+        return sum(
+            layer.products(own)
+            for row, entering in rows
+            for layer, own in zip(row, entering, strict=False)
         )
 
     def forward(self, x: Tensor, weights: Iterator[Tensor], how: Pass) -> Tensor:

@@ -46,6 +46,12 @@ class Net:
         return [layer.parameters(shape) for layer, shape in entering]
 
     @cached_property
+    def products(self) -> int:
+        """Multiplications of an image with weights; learning from it takes three times as many."""
+        entering = zip(self.layers, self.shapes, strict=False)
+        return sum(layer.products(shape) for layer, shape in entering)
+
+    @cached_property
     def draws(self) -> int:
         """How many keys a pass needs that learns."""
         return sum(layer.draws for layer in self.layers)

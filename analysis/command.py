@@ -1,0 +1,42 @@
+"""What the commands of the analysis share: the options that name studies, and their records."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from analysis.load import check_protocol, load, studies
+from study.command import Parser, place
+from study.errors import UserError
+
+
+def study_parser(prog: str, description: str) -> argparse.ArgumentParser:
+    """A command line with the options --results and --study."""
+    p = Parser(prog, description)
+    p.add_argument(
+        "--results",
+        type=place,
+        default=Path("results"),
+        metavar="DIR",
+        help="the folder whose folders are the studies (default: results)",
+    )
+    p.add_argument(
+        "--study",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="NAME",
+        help="studies to read (default: every one that has records)",
+    )
+    return p
+
+
+def read(results: Path, names: Sequence[str], columns: Sequence[str]) -> dict[str, pd.DataFrame]:
+    """The records of the studies named, or of all, each by one protocol."""
+    stores = {name: load(folder, columns) for name, folder in studies(results, names).items()}
+    if all(data.empty for data in stores.values()):
+        raise UserError(f"--results {results}: the parts in it hold no records")
+    for name, data in stores.items():
+        check_protocol(name, data)
+    return stores

@@ -1,0 +1,155 @@
+"""Lines of means with their bands: what figures 3 to 8 are made of."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.ticker import FixedLocator, NullLocator
+
+from analysis.selection import CHOICE
+from analysis.stats import LEVEL, RESAMPLES, bootstrap_means
+from analysis.style import Style
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A column of the records as the x axis, or as what tells panels apart."""
+
+    column: str
+    label: str
+    symbol: str
+    log: bool = False
+
+
+def evenly(values: Sequence[T], most: int) -> list[T]:
+    """All of the values, or `most` of them spread evenly, the first and the last among them."""
+    if len(values) <= most:
+        return list(values)
+    return [values[round(i * (len(values) - 1) / (most - 1))] for i in range(most)]
+
+
+def points(records: pd.DataFrame) -> pd.DataFrame:
+    """A row a panel, x and line: the mean score over records, its band and n; diverged left out."""
+    scored = records.dropna(subset="score")
+    groups = [
+        (*key, group["score"].to_numpy(float))
+        for key, group in scored.groupby(["panel", "x", "line"])
+    ]
+    cells = pd.DataFrame(groups, columns=["panel", "x", "line", "scores"])
+    bands = bootstrap_means(list(cells["scores"]))
+    return cells.assign(
+        mean=[scores.mean() for scores in cells["scores"]],
+        n=[len(scores) for scores in cells["scores"]],
+        low=bands[:, 0],
+        high=bands[:, 1],
+    ).drop(columns="scores")
+
+
+def line(
+    axes: Axes, xs: list[float], cells: pd.DataFrame, at: list[float], style: Style, label: str
+) -> None:
+    """One line and its band, drawn at `at`; the line is broken where an x has no point.
+
+    A point with no neighbour has a bar in place of the band.
+    """
+    rows = cells.set_index("x").reindex(xs)
+    low, high = rows["low"].to_numpy(float), rows["high"].to_numpy(float)
+    known = np.isfinite(low)
+    beside = np.pad(known, 1)
+    alone = known & ~(beside[:-2] | beside[2:])
+    if alone.any():
+        bars = np.asarray(at)[alone], low[alone], high[alone]
+        axes.vlines(*bars, color=style.colour, alpha=0.5, linewidth=1)
+    if (known & ~alone).any():
+        axes.fill_between(at, low, high, color=style.colour, alpha=0.13, linewidth=0)
+    axes.plot(at, rows["mean"].to_numpy(float), label=label, **style.line())
+
+
+def scale_x(axes: Axes, x: Axis, xs: Sequence[float], width: float) -> None:
+    """A tick at every x that was run; a label that would touch the next is left off."""
+    places = np.log10(xs) if x.log else np.asarray(xs, float)
+    reach = max(float(places[-1] - places[0]), 0.3 if x.log else 1.0)
+    margin = 0.06 * reach if len(xs) > 1 else 0.5 * reach
+    ends = np.array([places[0] - margin, places[-1] + margin])
+    axes.set_xscale("log" if x.log else "linear")
+    axes.set_xlim(*(10**ends if x.log else ends))
+    labels = [f"{value:g}" for value in xs]
+    inches = width / float(ends[1] - ends[0])
+    free = np.inf
+    for i in range(len(xs) - 1, -1, -1):
+        half = 0.037 * len(labels[i])
+        at = float(places[i]) * inches
+        if at + half > free:
+            labels[i] = ""
+        else:
+            free = at - half - 0.03
+    axes.xaxis.set_major_locator(FixedLocator(list(xs)))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_xticks(list(xs), labels)
+    axes.set_xlabel(x.label)
+
+
+def scale_y(panels: Sequence[tuple[Axes, pd.DataFrame]], label: str) -> None:
+    """The y axes, each with room for the points given with it."""
+    panels[0][0].set_ylabel(label)
+    for axes, cells in panels:
+        axes.ticklabel_format(axis="y", useOffset=False)
+        axes.set_ylim(limits(cells))
+
+
+def limits(cells: pd.DataFrame) -> tuple[float, float]:
+    """A y axis that shows everything, and does not blow up a span under 0.2 points."""
+    high = float(cells[["mean", "high"]].max().max())
+    low = min(float(cells[["mean", "low"]].min().min()), high - 0.2)
+    pad = 0.06 * (high - low)
+    return low - pad, min(high + pad, 100 + pad / 2)
+
+
+def span(counts: pd.Series) -> str:
+    """'3', or '2-3' where the counts differ."""
+    low, high = min(counts), max(counts)
+    return str(low) if low == high else f"{low}-{high}"
+
+
+def bands(cells: pd.DataFrame, mark: str = "Markers") -> list[str]:
+    """What a caption says of the means and their bands; where a panel has one x they are bars."""
+    band = "Band" if cells.groupby("panel")["x"].nunique().max() > 1 else "Bar"
+    if not (cells["n"] > 1).any():
+        return [f"One replicate a point: no {band.lower()}s."]
+    said = [
+        f"{mark}: means of n replicates. {band}s: {LEVEL:.0%} intervals of the mean, "
+        f"percentile bootstrap, {RESAMPLES:,} resamples.".replace("%", " %")
+    ]
+    if cells["n"].isin([2, 3]).any():
+        said.append(f"With n of 2 or 3 a {band.lower()} spans the replicates.")
+    if (cells["n"] == 1).any():
+        said.append(f"No {band.lower()} where n = 1.")
+    return said
+
+
+def missing(records: pd.DataFrame) -> list[str]:
+    """What a caption says of points that were not run, left out, or at chance."""
+    said = []
+    keys = records[["panel", "x", "line"]]
+    whole = math.prod(keys.nunique())
+    there = len(keys.drop_duplicates())
+    if there < whole:
+        said.append(f"{whole - there} of {whole} points not run.")
+    return said + failed(records)
+
+
+def failed(records: pd.DataFrame) -> list[str]:
+    """What a caption says of records that diverged or stayed at chance, each counted once."""
+    status = records.drop_duplicates(CHOICE)["status"].value_counts()
+    said = []
+    if diverged := status.get("diverged", 0):
+        said.append(f"{diverged} diverged left out.")
+    if chance := status.get("chance", 0):
+        said.append(f"{chance} no better than chance, kept.")
+    return said

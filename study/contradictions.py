@@ -1,0 +1,204 @@
+"""What no single key of a grid shows to be wrong, parts of the user's own among it."""
+
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+
+from study.engine.losses import LOSSES
+from study.errors import Problem, shorten, shown
+from study.form import Form
+from study.grid import Grid
+from study.imbalance import PROFILES, Cell, Roles
+from study.methods import METHODS, Method
+from study.metrics import DECISIONS
+from study.named import lookup
+from study.nets import Net
+from study.sampling import SAMPLINGS
+
+
+def contradictions(grid: Grid) -> Iterable[Problem]:
+    """What no single key shows to be wrong."""
+    if why := _source_problem(grid):
+        yield Problem("dataset.name", shown(grid.dataset.name), why)
+        return
+    yield from _wrong_methods(grid)
+    yield from _trouble("dataset", "name", grid.dataset.name, grid.dataset.problem)
+    profile, n_max = grid.imbalance, grid.dataset.train_per_class
+    if profile.needs_n_max and n_max is None:
+        yield Problem(
+            "dataset.train_per_class",
+            "nothing",
+            f"{profile.kind} imbalance needs the number of images in the largest class",
+        )
+    elif not profile.needs_n_max and n_max is not None:
+        yield Problem(
+            "dataset.train_per_class",
+            f"{n_max}",
+            f"{profile.kind} imbalance says itself how many of each class; leave this key out",
+        )
+    else:
+        check = partial(profile.problem, grid.form.classes, n_max)
+        wrong = list(_trouble("imbalance", "kind", profile.kind, check))
+        yield from wrong
+        if not wrong and (why := _profile_problem(grid)):
+            yield Problem("imbalance.kind", shown(profile.kind), why)
+    try:
+        net: object = grid.net
+    except LookupError as error:
+        yield Problem("model", shown(grid.model), str(error))
+    except ValueError as error:
+        yield Problem("model", shown(grid.model), f"it does not fit the data set: {error}")
+    except Exception as error:  # a slip in a net of the user's own
+        why = f"its function fails with {type(error).__name__}: {error}"
+        yield Problem("model", shown(grid.model), why)
+    else:
+        if not isinstance(net, Net):
+            yield Problem("model", shown(grid.model), f"its function gives no Net but {net!r}")
+
+
+def _trouble(section: str, tag: str, name: str, check: Callable[[], object]) -> Iterable[Problem]:
+    """What a section finds wrong with itself, or does wrong in finding it."""
+    try:
+        found = check()
+    except Exception as error:
+        if ":" not in name:
+            raise
+        why = f"its problem fails with {type(error).__name__}: {shorten(str(error))}"
+        yield Problem(f"{section}.{tag}", shown(name), why)
+        return
+    match found:
+        case None:
+            pass
+        case (str(key), str(value), str(why)):
+            yield Problem(f"{section}.{key}", value, why)
+        case other:
+            why = f"its problem gives {other!r:.100}; needed: (key, value found, why not), or None"
+            yield Problem(f"{section}.{tag}", shown(name), why)
+
+
+def _source_problem(grid: Grid) -> str | None:
+    """What is wrong with the form of a data set of the user's own, or None."""
+    try:
+        form: object = grid.form
+    except Exception as error:
+        return f"its form fails with {type(error).__name__}: {error}"
+    if not isinstance(form, Form):
+        return f"its form is no Form but {form!r}"
+    if not all(isinstance(number, int) and number > 0 for number in form):
+        return f"its form is {form}; needed: whole numbers from 1 up"
+    return None
+
+
+def _profile_problem(grid: Grid) -> str | None:
+    """What is wrong with a profile of the user's own, tried on a balanced pool, or None."""
+    if grid.imbalance.kind in PROFILES:
+        return None
+    classes, n_max = grid.form.classes, grid.dataset.train_per_class
+    pool, rng = [n_max or 1000] * classes, np.random.default_rng(0)
+    try:
+        points: list[object] = list(grid.imbalance.points())
+        for cell in points:
+            if not isinstance(cell, Cell):
+                return f"its points give no Cell but {cell!r}"
+            if cell.kind != grid.imbalance.kind:
+                return f"its cells are of kind {cell.kind!r}; needed: Cell(self.kind, ...)"
+            roles: object = grid.imbalance.roles(cell, pool, n_max, rng)
+            if not isinstance(roles, Roles):
+                return f"its roles give no Roles but {roles!r}"
+            whole = all(isinstance(n, int | np.integer) and n > 0 for n in roles.counts)
+            if len(roles.counts) != classes or not whole:
+                return (
+                    f"its roles hold {shorten(str(list(roles.counts)))}; needed: whole numbers "
+                    f"from 1 up, one for each of {classes} classes"
+                )
+    except Exception as error:
+        return f"it fails with {type(error).__name__}: {error}"
+    return None if points else "its points give no Cell at all"
+
+
+def _wrong_methods(grid: Grid) -> Iterable[Problem]:
+    names: dict[str, str] = {}
+    rows: list[Method] = []
+    for place, choice in enumerate(grid.methods):
+        path = f"methods[{place}]"
+        try:
+            row: object = choice.method
+        except LookupError as error:
+            yield Problem(path, shown(choice.name), str(error))
+            continue
+        if not isinstance(row, Method):
+            yield Problem(path, shown(choice.name), f"it is no Method but {row!r}")
+            continue
+        if names.setdefault(row.id, choice.name) != choice.name or (
+            row.id in METHODS and choice.name != row.id
+        ):
+            yield Problem(path, shown(choice.name), f"another method has its id {row.id!r} already")
+        if choice.to is not None and row.sampling == "none":
+            yield Problem(f"{path}.to", f"{choice.to:g}", f"{row.id} samples nothing; leave it out")
+        if row in rows:
+            yield Problem("methods", f"{row.id} to {row.to:g}", "it stands there twice")
+        rows.append(row)
+        for field, word, table, trial in (
+            ("sampling", row.sampling, SAMPLINGS, _sampling_problem),
+            ("loss", row.loss, LOSSES, _loss_problem),
+            ("second_phase", row.second_phase, SAMPLINGS, _sampling_problem),
+            ("decision", row.decision, DECISIONS, _decision_problem),
+        ):
+            if word is not None and (why := _word_problem(word, table, trial, grid.form.classes)):
+                yield Problem(f"method {row.id}: {field}", shown(word), why)
+
+
+def _word_problem(
+    word: str,
+    table: Mapping[str, Any],
+    trial: Callable[[Any, np.ndarray, int], str | None],
+    classes: int,
+) -> str | None:
+    """What is wrong with a word of a method: no row, or a function of the user's own that fails
+    where it is tried.
+    """
+    try:
+        function = lookup(table, word)
+    except LookupError as error:
+        return str(error)
+    if word in table:
+        return None
+    if not callable(function):
+        return "it is no function"
+    labels = np.repeat(np.arange(classes), 20 - np.arange(classes) % 10)
+    try:
+        return trial(function, labels, classes)
+    except Exception as error:
+        return f"tried, it fails with {type(error).__name__}: {shorten(str(error))}"
+
+
+def _sampling_problem(sampling: Any, labels: np.ndarray, classes: int) -> str | None:
+    places = sampling(labels, np.random.default_rng(0), 1.0)
+    good = isinstance(places, np.ndarray) and places.ndim == 1 and places.dtype.kind in "iu"
+    if good and len(places) and places.min() >= 0 and places.max() < len(labels):
+        return None
+    return (
+        f"tried on {len(labels)} images, it gives {places!r:.100}; needed: an array of positions "
+        f"from 0 to {len(labels) - 1}"
+    )
+
+
+def _loss_problem(loss: Any, labels: np.ndarray, classes: int) -> str | None:
+    weights = loss(np.bincount(labels))
+    if weights is None or (isinstance(weights, np.ndarray) and weights.shape == (classes,)):
+        return None
+    return f"it gives {weights!r:.100}; needed: an array of {classes} weights, or None"
+
+
+def _decision_problem(decision: Any, labels: np.ndarray, classes: int) -> str | None:
+    chosen = decision(torch.eye(classes), torch.from_numpy(np.bincount(labels)).double())
+    if (
+        isinstance(chosen, torch.Tensor)
+        and chosen.shape == (classes,)
+        and chosen.dtype is torch.int64
+    ):
+        return None
+    return f"it gives {chosen!r:.100}; needed: a tensor of a class (int64) for each of the images"
