@@ -1,6 +1,5 @@
 """Lines of means with their bands: what figures 3 to 8 are made of."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -134,10 +133,13 @@ def bands(cells: pd.DataFrame, mark: str = "Markers") -> list[str]:
 
 
 def missing(records: pd.DataFrame) -> list[str]:
-    """What a caption says of points that were not run, left out, or at chance."""
+    """What a caption says of points that were not run, left out, or at chance.
+
+    A cell that no line has may be none of the grid's: a grid may list its cells.
+    """
     said = []
     keys = records[["panel", "x", "line"]]
-    whole = math.prod(keys.nunique())
+    whole = len(keys[["panel", "x"]].drop_duplicates()) * keys["line"].nunique()
     there = len(keys.drop_duplicates())
     if there < whole:
         said.append(f"{whole - there} of {whole} points not run.")

@@ -63,7 +63,7 @@ def remark(data: pd.DataFrame, by: str) -> str:
     rivals = contended(data)
     if rivals.empty:
         return ""
-    sizes = rivals.groupby(CHOICE).size()
+    sizes = data.groupby(CHOICE).size()
     low, high = sizes.min(), sizes.max()
     varied = [
         f"{number} {name}"

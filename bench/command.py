@@ -15,7 +15,8 @@ from bench.machine import describe
 from bench.projection import figures, goals, spreads
 from bench.race import race
 from bench.record import Record, Settings, check, save
-from bench.report import show, show_progress, terminal
+from bench.report import show, show_progress
+from bench.table import terminal
 from bench.work import BATCH
 from study.command import Parser, guarded, place, whole_number, word
 from study.run import choose_device, code_version

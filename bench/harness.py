@@ -124,10 +124,9 @@ def _rows_columns_channels(weight: Tensor) -> Tensor:
 
 def _courses(places: Sequence[np.ndarray], rate: float) -> list[Course]:
     """One network's over each of these sets of positions."""
-    policy = Inverse(policy="inv", base=rate, gamma=GAMMA, power=POWER)
     rngs = [np.random.default_rng(seed) for seed in range(len(places))]
     return [
-        Course(IndexStream(own, BATCH, rng), policy, None, rng)
+        Course(IndexStream(own, BATCH, rng), rate, None, rng, rng)
         for own, rng in zip(places, rngs, strict=True)
     ]
 
@@ -137,7 +136,7 @@ def _recipe(steps: int) -> Recipe:
     return Recipe(
         iterations=steps,
         batch=BATCH,
-        rate=Inverse(policy="inv", base=RATE, gamma=GAMMA, power=POWER),
+        rate=Inverse(policy="inv", base=(RATE,), gamma=GAMMA, power=POWER),
         momentum=MOMENTUM,
         weight_decay=DECAY,
         bias_rate=1.0,

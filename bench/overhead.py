@@ -24,7 +24,8 @@ from bench.learner import Advance, Start
 from bench.machine import cores
 from bench.race import ROOT
 from bench.race import measure as race
-from bench.report import terminal
+from bench.table import terminal
+from study.checkpoints import Keeper
 from study.command import Parser, guarded, stop, whole_number
 from study.engine.means import Means
 from study.execute import Place, Work, executor
@@ -52,7 +53,7 @@ class Steps(Work):
     folder: Path = field(default_factory=Path)
     steps: int = 0
 
-    def do(self, job: Job, means: Means) -> Results:
+    def do(self, job: Job, means: Means, keeper: Keeper) -> Results:
         if self.steps:
             _trained(self.folder)(self.steps)
         return Results(job.id, [dict.fromkeys(SCHEMA.names) | {"record_id": job.id}], {})

@@ -1,30 +1,18 @@
 """What the terminal shows of a race."""
 
-import textwrap
 from collections.abc import Sequence
 
 from rich.console import Console
-from rich.table import Table
 
 from bench.contenders import SCRIPT
 from bench.measurement import STEP, Measurement
 from bench.projection import Figures, Goal, Spread, fastest, spreads
 from bench.record import Record
+from bench.table import UNKNOWN, say, table
 from bench.work import BATCH, CASES, NETWORKS, SECOND_PHASES, SHARED_TRAININGS, STEP_FLOP, STEPS
-
-WIDTH = 100
-
-UNKNOWN = "-"
 
 QUIET = 0.2
 """Cores that others may keep busy before the figures are called disturbed."""
-
-
-def terminal(stderr: bool = False) -> Console:
-    """A console that prints text as it is, and tables always as wide."""
-    return Console(
-        highlight=False, soft_wrap=True, emoji=False, markup=False, stderr=stderr, width=WIDTH
-    )
 
 
 def show_progress(console: Console, measurement: Measurement, rounds: int) -> None:
@@ -57,24 +45,24 @@ def _show_rates(console: Console, measurements: Sequence[Measurement]) -> None:
     rates = spreads(measurements)
     last = {each.contender: each for each in measurements}
     training = all(each.unit == STEP for each in measurements)
-    table = _table(
+    rows = table(
         *("training", "network-steps/s") if training else ("other work", "per second"),
         *("min - max", "x script" if training else "of", "processes", "threads each"),
     )
     for name, each in last.items():
         own, script = rates.get(name), rates.get(SCRIPT)
         if own is None:
-            table.add_row(name, UNKNOWN)
+            rows.add_row(name, UNKNOWN)
             continue
         ratio = f"{own.median / script.median:.2f}" if script else UNKNOWN
-        table.add_row(
+        rows.add_row(
             name,
             *_rate(own),
             ratio if training else _units(each),
             f"{each.processes}",
             f"{each.threads}",
         )
-    _print(console, table)
+    say(console, rows)
 
 
 def _show_notes(console: Console, measurements: Sequence[Measurement]) -> None:
@@ -85,12 +73,12 @@ def _show_notes(console: Console, measurements: Sequence[Measurement]) -> None:
             lines.append(f"{each.contender}: not measured: {each.failure}")
         elif each.note:
             lines.append(f"{each.contender}, round {each.round}: {each.note}")
-    _say(console, lines)
+    say(console, *lines)
 
 
 def _show_projection(console: Console, record: Record) -> None:
     found = record.figures
-    table = _table("the MNIST study on this machine", "script", "harness", "ratio")
+    rows = table("the MNIST study on this machine", "script", "harness", "ratio")
     ratio = _fixed(found.ratio_networks)
     for label, script, ours in (
         (f"a case, {NETWORKS} networks", _lasting(found.case_script), _lasting(found.case_ours)),
@@ -101,10 +89,10 @@ def _show_projection(console: Console, record: Record) -> None:
             _lasting(found.study_ours),
         ),
     ):
-        table.add_row(label, script, ours, ratio)
+        rows.add_row(label, script, ours, ratio)
     if found.case_script is not None or found.case_ours is not None:
-        _print(console, table)
-    _say(console, _remarks(found, fastest(record.measurements), record.machine.product_one))
+        say(console, rows)
+    say(console, *_remarks(found, fastest(record.measurements), record.machine.product_one))
 
 
 def _remarks(found: Figures, name: str | None, product: float) -> list[str]:
@@ -132,11 +120,11 @@ def _remarks(found: Figures, name: str | None, product: float) -> list[str]:
 
 
 def _show_goals(console: Console, goals: Sequence[Goal]) -> None:
-    table = _table("goal of the project", "asked", "measured", "verdict")
+    rows = table("goal of the project", "asked", "measured", "verdict")
     for goal in goals:
         asked = f"{goal.sense} {goal.bound:g}"
-        table.add_row(goal.goal, asked, _fixed(goal.value), goal.verdict)
-    _print(console, table)
+        rows.add_row(goal.goal, asked, _fixed(goal.value), goal.verdict)
+    say(console, rows)
 
 
 def _show_disturbance(console: Console, measurements: Sequence[Measurement]) -> None:
@@ -148,7 +136,7 @@ def _show_disturbance(console: Console, measurements: Sequence[Measurement]) -> 
             f"{len(disturbed)} of {len(measurements)} measurements. Ratios mean little; measure "
             f"again on a quiet machine."
         )
-        _say(console, [said])
+        say(console, said)
 
 
 def _rate(own: Spread) -> tuple[str, str]:
@@ -178,24 +166,3 @@ def _lasting(seconds: float | None) -> str:
         if seconds >= 2 * size:
             return f"{seconds / size:.1f} {name}"
     return f"{seconds:.0f} s"
-
-
-def _table(first: str, *others: str) -> Table:
-    table = Table(box=None, pad_edge=False)
-    table.add_column(first, no_wrap=True)
-    for heading in others:
-        table.add_column(heading, justify="right", no_wrap=True)
-    return table
-
-
-def _print(console: Console, table: Table) -> None:
-    if table.row_count:
-        console.print(table)
-        console.print()
-
-
-def _say(console: Console, paragraphs: Sequence[str]) -> None:
-    if paragraphs:
-        for paragraph in paragraphs:
-            console.print(textwrap.fill(paragraph, WIDTH, subsequent_indent="  "))
-        console.print()

@@ -62,6 +62,17 @@ def whole_number(text: str) -> int:
     return int(text)
 
 
+def positive(text: str) -> float:
+    """An argument that measures something."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"found {text!r}; needed: a number above 0")
+    return number
+
+
 def word(text: str) -> str:
     """An argument that is not empty."""
     if not text.strip():

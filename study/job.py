@@ -23,7 +23,7 @@ from study.imbalance import Roles
 from study.metrics import DIVERGED, Point, accuracy, cross_entropy, score
 from study.packs import Fitted, Network, Trainer
 from study.plan import Due, Job, Row
-from study.results import Record, Results
+from study.results import Record, Results, labels_of
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,7 @@ def run_job(
     """
     machine.settle()
     drawn = {due.case.id: _draw(due, grid, dataset) for due in job.dues}
+    assert len(drawn) == len(job.dues), "a case stands in a job once"
     networks = [
         Network(case.due.case, training, case.members)
         for case in drawn.values()
@@ -75,7 +76,7 @@ def run_job(
                 if row.training == network.training:
                     judged[row.id] = _judge(row, fitted, labels, case)
             if network.training in case.due.predictions:
-                predictions["labels"] = dataset.test.labels
+                predictions[labels_of(network.case.split)] = dataset.test.labels
                 with np.errstate(over="ignore"):  # what float16 cannot hold is kept as infinite
                     logits = fitted.judged[: len(labels.test)].cpu().numpy().astype(np.float16)
                 predictions[network.training.id] = logits

@@ -206,7 +206,8 @@ class Trainer:
         lockstep = Lockstep(
             self._net, own, sources.train, courses, self._recipe, formulation, enter, start
         )
-        key = digest([[n.training.id for n in padded], self._means.device, how])
+        measured = [self._every, sorted(self._decisions)]
+        key = digest([[n.training.id for n in padded], self._means.device, how, measured])
         begin = perf_counter()
         curves, before = self._train(lockstep, key, points)
         judged, judged_features = evaluated(sources.judged, sources.judged_places, keep)
@@ -229,11 +230,10 @@ class Trainer:
         way, and the seconds that went before.
         """
         curves: list[list[Point]] = []
-        before, done, begin = 0.0, 0, perf_counter()
+        before, begin = 0.0, perf_counter()
         if kept := self._checkpoints.find(key):
             state, curves, before = unpacked(kept)
             lockstep.resume(state)
-            done = state.iteration
 
         def keep() -> None:
             seconds = before + perf_counter() - begin
@@ -265,7 +265,7 @@ class Trainer:
     def _course(self, network: Network, places: np.ndarray) -> Course:
         """What a network goes through, reading its case's images at these places."""
         training, labels = network.training, self._labels[network.members]
-        rng = seeds.resampling(network.case.id, training.sampling, training.to)
+        rng = seeds.resampling(network.case.id, training.sampling)
         chosen = lookup(SAMPLINGS, training.sampling)(labels, rng, training.to)
         factor = 1.0 if training.parent is None else self._recipe.second_phase_rate
         counts = np.bincount(labels[chosen], minlength=self._net.form.classes)

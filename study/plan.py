@@ -1,6 +1,6 @@
 """From a grid to work: cases x methods -> trainings, each done once -> the records due -> jobs."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from study.grid import Case, Grid
@@ -116,26 +116,46 @@ def plan(grid: Grid) -> list[Due]:
 
 
 def remaining(
-    dues: Sequence[Due], records: Collection[str], predictions: Collection[str]
+    dues: Sequence[Due],
+    records: Collection[str],
+    predictions: Mapping[int | None, Collection[str]],
 ) -> list[Due]:
-    """The cases cut down to what is neither among the records nor the predictions stored."""
+    """The cases cut down to what is neither among the records nor, by split, the predictions
+    stored.
+    """
     left = []
     for due in dues:
         rows = tuple(row for row in due.rows if row.id not in records)
-        kept = tuple(t for t in due.predictions if t.id not in predictions)
+        kept = tuple(t for t in due.predictions if t.id not in predictions[due.case.split])
         if rows or kept:
             left.append(Due(due.case, rows, kept))
     return left
 
 
+FEW = 4
+"""Cases a worker that can be dealt out evenly enough."""
+
+
 def gather(dues: Sequence[Due], pack: int, workers: int) -> list[Job]:
     """Jobs of as many cases as a pack has networks, so that their first trainings fill packs; of
-    fewer where workers would stand idle, then of parts of a case that share no network.
+    fewer where workers would stand idle. Where cases are too few to be dealt out evenly, they come
+    in parts that share no network.
     """
-    if len(dues) < workers:
+    if len(dues) < FEW * workers:
         dues = [part for due in dues for part in families(due)]
     size = max(1, min(pack, -(-len(dues) // workers)))
-    return [Job(tuple(dues[i : i + size])) for i in range(0, len(dues), size)]
+    return [Job(merged(dues[i : i + size])) for i in range(0, len(dues), size)]
+
+
+def merged(parts: Sequence[Due]) -> tuple[Due, ...]:
+    """What is due of each case, its parts put together."""
+    cases: dict[str, Due] = {}
+    for part in parts:
+        case = part.case
+        before = cases.get(case.id, Due(case, ()))
+        rows, kept = before.rows + part.rows, before.predictions + part.predictions
+        cases[case.id] = Due(case, rows, kept)
+    return tuple(cases.values())
 
 
 def families(due: Due) -> list[Due]:

@@ -12,7 +12,7 @@ Record = dict[str, Any]
 @dataclass(frozen=True)
 class Results:
     """What a finished job leaves: a record for each row; where the grid keeps them, the test
-    logits of each training and, before them, the `labels` they belong to; what is to be said; the
+    logits of each training and, before them, the labels they belong to; what is to be said; the
     keys of checkpoints that it needs no longer.
     """
 
@@ -21,3 +21,8 @@ class Results:
     predictions: dict[str, np.ndarray]
     notes: tuple[str, ...] = ()
     checkpoints: tuple[str, ...] = ()
+
+
+def labels_of(split: int | None) -> str:
+    """What the test labels of a split are kept under, beside its predictions."""
+    return "labels" if split is None else f"labels-{split}"

@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from study import __version__
-from study.command import Parser, guarded, place, stop, whole_number, word
+from study.command import Parser, guarded, place, positive, stop, whole_number, word
 from study.counts import shortage
 from study.data import Dataset
 from study.engine import machine
@@ -56,7 +56,8 @@ def run(options: argparse.Namespace) -> int:
     store.compare(grid)
     where = choose_place(options, grid)
     whole = select(plan(grid), options.only, options.limit)
-    left = remaining(whole, store.records(), store.predictions())
+    splits = [split for split, _ in grid.dataset.identities()]
+    left = remaining(whole, store.records(), store.predictions(splits))
 
     if options.plan:
         workers = where.workers or machine.cores()
@@ -161,17 +162,6 @@ def pack_size(text: str) -> int | None:
             f"found {text!r}; needed: auto, or a whole number from 1 to {LARGEST_PACK}"
         )
     return int(text)
-
-
-def minutes(text: str) -> float:
-    """An argument that is a time."""
-    try:
-        number = float(text)
-    except ValueError:
-        number = 0.0
-    if not 0 < number < float("inf"):
-        raise argparse.ArgumentTypeError(f"found {text!r}; needed: minutes, above 0")
-    return number
 
 
 def choose_device(name: str) -> str:
@@ -282,7 +272,7 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument(
         "--checkpoint",
-        type=minutes,
+        type=positive,
         default=10.0,
         metavar="MINUTES",
         help="how often a long training is saved, to be gone on with (default: 10)",

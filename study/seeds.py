@@ -40,10 +40,9 @@ def subset(place: Fields, replicate: int, subset: int) -> np.random.Generator:
     return _stream("subset", place=place, replicate=replicate, subset=subset)
 
 
-def resampling(case: str, sampling: str, to: float = 1.0) -> np.random.Generator:
-    """Which images oversampling repeats and undersampling keeps, going to a ratio."""
-    to_ratio = {} if to == 1 else {"to": to}
-    return _stream("resampling", case=case, sampling=sampling, **to_ratio)
+def resampling(case: str, sampling: str) -> np.random.Generator:
+    """Which images oversampling repeats and undersampling keeps, whatever the ratio they go to."""
+    return _stream("resampling", case=case, sampling=sampling)
 
 
 def initial_weights(case: str, run: int) -> np.random.Generator:

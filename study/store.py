@@ -1,5 +1,6 @@
 """The store: a folder of Parquet parts, each written whole or not at all, and the resolved grid."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from study.checkpoints import Arrays
 from study.errors import UserError
 from study.grid import Grid
 from study.parts import find_parts, read_parts, whole
-from study.results import Results
+from study.results import Results, labels_of
 from study.schema import SCHEMA
 
 GROWS = (
@@ -34,7 +35,8 @@ class Store:
 
     grid.yaml               the resolved grid
     records/<job>.parquet   parts; every file that ends in .parquet is complete
-    predictions/            <training>.npy (float16 logits) and labels.npy, where a grid keeps them
+    predictions/            <training>.npy (float16 logits) and labels.npy, where a grid keeps them;
+                            of a set split anew labels-<split>.npy
     failures/<case>.txt     tracebacks of cases that failed, until they succeed
     checkpoints/<key>.npz   where long trainings stand, until their job is done
     """
@@ -120,10 +122,12 @@ class Store:
         """The ids of the records that are stored."""
         return set(self.read(["record_id"])["record_id"].to_pylist())
 
-    def predictions(self) -> set[str]:
-        """The ids of the trainings whose logits are stored, whole and with their labels."""
+    def predictions(self, splits: Iterable[int | None]) -> dict[int | None, set[str]]:
+        """For each split the ids of trainings whose logits are stored whole; none of a split whose
+        labels are not.
+        """
         stored = {path.stem for path in (self.folder / PREDICTIONS).glob("*.npy") if _intact(path)}
-        return stored - {"labels"} if "labels" in stored else set()
+        return {split: stored if labels_of(split) in stored else set() for split in splits}
 
     def fail(self, case: str, traceback: str) -> Path:
         """Keep the traceback of a case that failed."""

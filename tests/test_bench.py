@@ -36,7 +36,8 @@ from bench.projection import Goal, fastest, figures, goals, spreads
 from bench.race import busy_cores, measure
 from bench.record import Record, Settings, save
 from bench.record import load as load_record
-from bench.report import show, terminal
+from bench.report import show
+from bench.table import terminal
 from bench.work import BATCH, CASE_IMAGES, DECAY, MOMENTUM, RATE, SECOND_PHASE_RATE, STEP_FLOP
 from study.engine.formulations import FORMULATIONS
 from study.engine.losses import objective

@@ -14,7 +14,6 @@ from study.engine.formulations import FORMULATIONS, PLAIN
 from study.engine.forward import outputs
 from study.engine.inputs import Features, Images, IndexStream
 from study.engine.losses import LOSSES, objective
-from study.engine.rates import Inverse
 from study.engine.recipe import Recipe
 from study.engine.train import Course, Lockstep, finite, fit
 from study.form import Form
@@ -64,9 +63,10 @@ def start(*seeds, dtype=torch.float64):
     return net, [tuple(w.to(dtype) for w in layer) for layer in weights]
 
 
-def course(places, batch, seed, rate, class_weights=None):
+def course(places, batch, seed, base, class_weights=None):
     order = IndexStream(places, batch, np.random.default_rng(seed))
-    return Course(order, rate, class_weights, np.random.default_rng(seed))
+    noise, crops = np.random.default_rng(seed), np.random.default_rng(seed)
+    return Course(order, base, class_weights, noise, crops)
 
 
 def train(net, weights, images, courses, chosen, **layers):
@@ -111,7 +111,7 @@ def test_twenty_iterations_agree_with_the_rule_written_by_hand(rule):
                 velocity[i] = 0.9 * velocity[i] + g.numpy() + 0.01 * w
                 w -= own * velocity[i]
     images = Images(data, 1 / 256, "cpu", torch.float64)
-    train(net, weights, images, [course(np.arange(40), 8, 3, settings_.rate)], settings_)
+    train(net, weights, images, [course(np.arange(40), 8, 3, 0.01)], settings_)
     reached = module_lenet(weights)
     for ours, theirs in zip(reached.parameters(), module.parameters(), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-12)
@@ -124,7 +124,7 @@ def test_the_two_rules_part_when_the_rate_moves():
         rate = {"policy": "inv", "base": 0.01, "gamma": 0.5, "power": 1.0}
         moving = recipe(update=rule, rate=rate)
         images = Images(split(40), 1 / 256, "cpu", torch.float64)
-        train(net, weights, images, [course(np.arange(40), 8, 3, moving.rate)], moving)
+        train(net, weights, images, [course(np.arange(40), 8, 3, 0.01)], moving)
         ends.append(weights[-1][0])
     assert (ends[0] - ends[1]).abs().max() > 1e-5
 
@@ -149,7 +149,7 @@ def test_a_second_phase_is_the_net_trained_with_the_body_held_still(cached):
         optimizer.step()
     before = [w.clone() for layer in weights[: net.head] for w in layer]
     fixed = recipe(iterations=25, batch=8, rate={"policy": "fixed", "base": 1.0})
-    own = [course(np.arange(40), 8, 5, fixed.rate.times(0.1))]
+    own = [course(np.arange(40), 8, 5, 0.1)]
     if cached:
         everything = torch.arange(40).expand(1, -1)
         _, rows = outputs(net, weights, images, everything, 16, grouped, keep=[0])
@@ -189,12 +189,78 @@ def test_balanced_class_weights_are_scikit_learns():
     assert LOSSES["cross_entropy"](np.bincount(labels)) is None
 
 
+def rate(policy, **how):
+    return recipe(rate={"policy": policy, "base": 1.0, **how}).rate
+
+
 def test_the_rate_follows_the_papers_formula():
-    rate = Inverse(policy="inv", base=0.01, gamma=0.0001, power=0.75)
-    assert rate.at(np.array([0, 10_000])) == pytest.approx([0.01, 0.01 * 2**-0.75], rel=1e-15)
-    assert rate.times(0.1).at(np.array([0, 10_000])) == pytest.approx(
-        [0.001, 0.001 * 2**-0.75], rel=1e-15
-    )
+    paper = rate("inv", gamma=0.0001, power=0.75)
+    expected = [0.01, 0.01 * 2**-0.75]
+    assert paper.at(0.01, np.array([0, 10_000]), 10_000) == pytest.approx(expected, rel=1e-15)
+
+
+@settings(max_examples=50)
+@given(
+    st.sampled_from([0.1, 0.5, 3.0]),
+    st.sets(st.integers(1, 40), min_size=1, max_size=5),
+    st.integers(1, 40),
+)
+def test_a_stepped_rate_is_caffes_multistep(factor, after, iterations):
+    """Caffe moves on one step when as many iterations are done as the next of its list says."""
+    expected, current = [], 0
+    for iteration in range(iterations):
+        while current < len(after) and iteration >= sorted(after)[current]:
+            current += 1
+        expected.append(0.05 * factor**current)
+    stepped = rate("step", factor=factor, after=sorted(after))
+    ours = stepped.at(0.05, np.arange(iterations), iterations)
+    np.testing.assert_allclose(ours, expected, rtol=1e-15)
+
+
+def test_the_rate_of_cifars_grids_falls_after_forty_thousand_iterations_and_not_before():
+    cifar = rate("step", factor=0.1, after=[40_000, 50_000, 60_000])
+    ours = cifar.at(0.05, np.array([0, 39_999, 40_000, 49_999, 50_000, 60_000]), 70_000)
+    assert ours == pytest.approx([0.05, 0.05, 0.005, 0.005, 0.0005, 0.00005])
+
+
+@pytest.mark.parametrize("iterations", [1, 7, 320])
+def test_a_linear_rate_falls_by_as_much_each_time_and_would_be_0_after_the_last(iterations):
+    ours = rate("linear").at(0.1, np.arange(iterations), iterations)
+    expected = [0.1 * (1 - t / iterations) for t in range(iterations)]
+    np.testing.assert_allclose(ours, expected, rtol=1e-15)
+    assert ours[0] == 0.1
+    assert ours[-1] == pytest.approx(0.1 / iterations)
+
+
+@pytest.mark.parametrize(
+    ("policy", "how"),
+    [
+        ("inv", {"gamma": 0.1, "power": 0.75}),
+        ("fixed", {}),
+        ("step", {"factor": 0.5, "after": [3, 7]}),
+        ("linear", {}),
+    ],
+)
+def test_a_rate_is_the_same_however_the_iterations_are_cut(policy, how):
+    one = rate(policy, **how)
+    whole = one.at(0.3, np.arange(10), 10)
+    parts = [one.at(0.3, np.arange(i, i + 2), 10) for i in range(0, 10, 2)]
+    assert (whole == np.concatenate(parts)).all()
+
+
+def test_each_network_of_a_pack_begins_from_its_own_base():
+    """Oracle: alone, in float64."""
+    falling = recipe(iterations=12, rate={"policy": "step", "base": [0.01, 0.001], "factor": 0.1,
+                                          "after": [4, 9]})  # fmt: skip
+    images, ends = Images(split(40), 1 / 256, "cpu", torch.float64), {}
+    for bases in ([0.01, 0.001], [0.01], [0.001]):
+        net, weights = start(*[0] * len(bases))
+        train(net, weights, images, [course(np.arange(40), 8, 1, b) for b in bases], falling)
+        ends[tuple(bases)] = weights[-1][0]
+    for place, base in enumerate((0.01, 0.001)):
+        both, alone = ends[0.01, 0.001][place], ends[base,][0]
+        torch.testing.assert_close(both, alone, rtol=0, atol=1e-10)
+    assert (ends[0.01,] - ends[0.001,]).abs().max() > 1e-4
 
 
 def test_a_network_that_diverges_ends_not_finite_and_leaves_its_pack_mate_alone():
@@ -203,7 +269,7 @@ def test_a_network_that_diverges_ends_not_finite_and_leaves_its_pack_mate_alone(
     ends = {}
     for rates in ([1e3, 1e-3], [1e-3]):
         net, weights = start(*range(2 - len(rates), 2))
-        courses = [course(np.arange(40), 8, 1, wild.rate.times(r / 1e-3)) for r in rates]
+        courses = [course(np.arange(40), 8, 1, rate) for rate in rates]
         train(net, weights, images, courses, wild)
         ends[len(rates)] = weights
     assert finite(ends[2]).tolist() == [False, True]
@@ -221,7 +287,7 @@ def test_the_loop_ends_when_every_network_has_diverged(monkeypatch):
         net,
         weights,
         Images(split(40), 1 / 256, "cpu"),
-        [course(np.arange(40), 4, 0, wild.rate)],
+        [course(np.arange(40), 4, 0, 1e6)],
         wild,
     )
     assert len(steps) == 100
@@ -234,7 +300,7 @@ def test_bf16_rounds_what_is_learned_and_leaves_float32_weights():
     for precision in ("strict", "bf16"):
         chosen = recipe(iterations=3, precision=precision)
         net, weights = start(0, dtype=torch.float32)
-        train(net, weights, images, [course(np.arange(40), 8, 3, chosen.rate)], chosen)
+        train(net, weights, images, [course(np.arange(40), 8, 3, 0.01)], chosen)
         ends[precision] = weights[-1][0]
         assert ends[precision].dtype == torch.float32
     moved = (ends["strict"] - start(0, dtype=torch.float32)[1][-1][0]).norm()
@@ -283,7 +349,7 @@ def test_a_process_is_set_for_training():
 
 def test_the_recipe_of_the_tests_is_read_as_written():
     assert isinstance(recipe(), Recipe)
-    assert recipe().rate.at(np.array([0])) == TINY["recipe"]["rate"]["base"]
+    assert recipe().rate.base == (TINY["recipe"]["rate"]["base"],)
 
 
 @pytest.mark.parametrize(

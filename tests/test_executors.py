@@ -7,14 +7,16 @@ import sys
 import time
 from types import SimpleNamespace
 
+import pyarrow.parquet as pq
 import pytest
 
+from study.parts import find_parts
 from study.schema import VOLATILE
 from study.store import Store
 from tests.conftest import CPU, ROOT, job_of, tiny_grid
 
 CHANGES = {"replicates": 2, "imbalance": {"rho": [5, 10]}, "methods": "all"}
-JOBS, RECORDS = 4, 4 * 8
+CASES, RECORDS = 4, 4 * 8
 
 
 def start(path, results, *words):
@@ -51,11 +53,10 @@ def grid(grid_file):
 
 @pytest.fixture
 def expected(grid, tmp_path):
-    """The records of the in-process executor, with each job in a process of its own."""
-    for _ in range(JOBS):
-        number = len(list((tmp_path / "fresh").rglob("*.parquet"))) + 1
+    """The records of the in-process executor, with each case in a process of its own."""
+    for number in range(1, CASES + 1):
         finish(start(grid, tmp_path / "fresh", "--executor", "inprocess", "--limit", str(number)))
-    assert len(workers(tmp_path / "fresh")) == JOBS
+    assert len(workers(tmp_path / "fresh")) == CASES
     records = stable(tmp_path / "fresh")
     assert len(records) == RECORDS
     return records
@@ -67,7 +68,7 @@ def test_every_way_of_running_gives_the_same_records(grid, expected, tmp_path):
     assert stable(tmp_path / "one") == expected, "a reused worker gives the same as a fresh one"
 
     out = finish(start(grid, tmp_path / "two", "--workers", "2"))
-    assert f"{JOBS} of {JOBS} cases, 0 failed" in out
+    assert f"{CASES} of {CASES} cases, 0 failed" in out
     assert stable(tmp_path / "two") == expected, "two workers give the same as one"
 
     finish(start(grid, tmp_path / "inside", "--executor", "inprocess"))
@@ -93,13 +94,13 @@ def test_a_run_stopped_half_way_and_resumed_gives_the_same_records(grid_file, tm
     assert 8 <= stored < 10 * 8
     finish(start(grid, tmp_path / "cut", "--workers", "2"))
     assert stable(tmp_path / "cut") == stable(tmp_path / "whole")
-    parts = list(store.folder.rglob("*.parquet"))
-    assert len(parts) == 10, "no job was stored twice"
+    parts = [pq.read_table(path, columns=["record_id"]) for path in find_parts(store.folder)]
+    assert sum(map(len, parts)) == len(store.records()) == 10 * 8, "no record was stored twice"
 
 
 def test_jobs_that_raise_in_a_worker_are_tried_again_and_reported(grid_file, tmp_path):
     """The writer finds a file where the folder of the logits should be."""
-    path = grid_file(predictions=True)
+    path = grid_file(predictions=True, methods=["baseline", "thresholding"])
     store = Store(tmp_path / "results" / "tiny")
     store.folder.mkdir(parents=True)
     (store.folder / "predictions").write_text("in the way")
@@ -115,7 +116,7 @@ def test_jobs_that_raise_in_a_worker_are_tried_again_and_reported(grid_file, tmp
         assert "predictions" in failure.read_text()
     (store.folder / "predictions").unlink()
     finish(start(path, tmp_path / "results", "--workers", "1"))
-    assert len(store.records()) == 16
+    assert len(store.records()) == 4
     assert not list(store.folder.glob("failures/*.txt"))
 
 

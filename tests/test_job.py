@@ -1,5 +1,7 @@
 """One job from start to records, against scikit-learn and against itself in other company."""
 
+from itertools import product
+
 import numpy as np
 import pytest
 import torch
@@ -7,13 +9,15 @@ import torch.nn.functional as F
 from sklearn.metrics import accuracy_score, confusion_matrix, log_loss, roc_auc_score
 
 from study import seeds
+from study.checkpoints import Checkpoints, Nowhere
 from study.job import run_job
+from study.methods import METHODS
 from study.metrics import softmax
 from study.nets import NETS
 from study.packs import Network, Trainer
 from study.plan import plan
 from study.sampling import SAMPLINGS
-from study.schema import SCHEMA
+from study.schema import SCHEMA, VOLATILE
 from tests.conftest import CPU, job_of, tiny_grid
 
 
@@ -32,19 +36,20 @@ def results(grid, dataset):
     return run_job(job_of(grid), grid, dataset, CPU, "test")
 
 
-def fit(grid, dataset, means=CPU, say=print):
+def fit(grid, dataset):
     """Every network of the first case, by its training, and the places of the case's images."""
     due = plan(grid)[0]
     members = due.case.draw(
         dataset.pool.labels, due.case.roles(dataset.pool.counts(grid.form.classes))
     )
     networks = [Network(due.case, training, members) for training in due.trainings]
-    fitted = Trainer(grid, dataset, means, say).fit(networks)
+    checkpoints = Checkpoints(Nowhere(), CPU.checkpoint)
+    fitted = Trainer(grid, dataset, CPU, checkpoints, print).fit(networks)
     return {network.training.id: each for network, each in fitted}, members
 
 
 def test_a_record_fills_every_column_of_the_schema(results):
-    assert [r["method"] for r in results.records] == list(tiny_grid(methods="all").methods)
+    assert [r["method"] for r in results.records] == list(METHODS)
     for record in results.records:
         assert set(record) == set(SCHEMA.names)
 
@@ -135,6 +140,36 @@ def test_a_network_that_diverges_is_a_result(dataset):
         assert record["train_loss"] is None
 
 
+def test_candidates_are_each_what_they_are_alone(dataset):
+    """Rates that a policy may begin from, and runs: all of them in one grid, and one by one."""
+    rate = {"policy": "step", "factor": 0.1, "after": [3, 6]}
+    few = {"methods": ["baseline", "two_phase_oversampling"], "runs": 2}
+
+    def records(base, **changes):
+        grid = tiny_grid(recipe={"rate": {**rate, "base": base}}, **few | changes)
+        return run_job(job_of(grid), grid, dataset, CPU, "test").records
+
+    together = records([0.02, 0.002])
+    order = [(r["base_rate"], r["run"], r["method"]) for r in together]
+    assert order == list(product([0.02, 0.002], [0, 1], few["methods"]))
+    alone = [*records(0.02), *records(0.002)]
+    for one, other in zip(together, alone, strict=True):
+        assert {k: v for k, v in one.items() if k not in VOLATILE} == {
+            k: v for k, v in other.items() if k not in VOLATILE
+        }
+    assert len({r["train_loss"] for r in together}) == 8, "and no two of them are the same"
+
+
+def test_a_run_starts_all_methods_of_a_case_from_its_own_weights(dataset):
+    """At a rate that moves nothing they stay where they begin."""
+    still = {"iterations": 1, "rate": {"policy": "linear", "base": 1e-30}}
+    grid = tiny_grid(methods="all", runs=2, recipe=still)
+    records = run_job(job_of(grid), grid, dataset, CPU, "test").records
+    losses = [{r["train_loss"] for r in records if r["run"] == run} for run in range(2)]
+    assert [len(each) for each in losses] == [1, 1]
+    assert losses[0] != losses[1]
+
+
 def test_linear_imbalance_runs_too(dataset):
     linear = tiny_grid(imbalance={"kind": "linear", "rho": [10]}, methods="all")
     for record in run_job(job_of(linear), linear, dataset, CPU, "test").records:
@@ -207,9 +242,64 @@ def test_the_five_networks_of_a_case_are_those_trained_by_hand(dataset):
             grid.recipe,
         )
         logits = by_hand(test, ends[training.id]).numpy()
-        np.testing.assert_allclose(fitted[training.id].test, logits, atol=5e-6)
+        np.testing.assert_allclose(fitted[training.id].judged, logits, atol=5e-6)
         seen.append(logits)
     assert len(seen) == 5
     for i, one in enumerate(seen):
         for other in seen[:i]:
             assert np.abs(one - other).max() > 1e-4, "the five differ by more than the tolerance"
+
+
+HELD_OUT = {"validation_per_class": 4}
+
+
+def test_validation_is_judged_on_the_images_held_out_for_it(tmp_path):
+    """Oracle: scikit-learn, from the logits that the record was made of."""
+    grid = tiny_grid(methods="all", dataset=HELD_OUT, recipe={"iterations": 12})
+    dataset = grid.dataset.dataset(tmp_path, grid.seed)
+    fitted, _ = fit(grid, dataset)
+    labels = dataset.validation.labels
+    assert (np.bincount(labels) == 4).all()
+    for record in run_job(job_of(grid), grid, dataset, CPU, "test").records:
+        judged = fitted[record["training_id"]].judged
+        for part, split, logits in (
+            ("validation_", dataset.validation, judged[len(dataset.test) :]),
+            ("", dataset.test, judged[: len(dataset.test)]),
+        ):
+            outputs = softmax(logits).numpy()
+            auc = roc_auc_score(split.labels, outputs, multi_class="ovr", average="macro")
+            assert record[f"{part}auc"] == pytest.approx(auc, abs=1e-12)
+            if record["decision"] == "prior":
+                outputs = outputs / np.array(record["class_counts"])
+            right = accuracy_score(split.labels, outputs.argmax(axis=1))
+            assert record[f"{part}accuracy"] == pytest.approx(right, abs=1e-12)
+        assert record["test_counts"] == np.bincount(dataset.test.labels).tolist()
+
+
+def test_without_images_held_out_there_is_no_validation(results):
+    for record in results.records:
+        assert record["validation_auc"] is record["validation_accuracy"] is None
+
+
+def test_a_network_that_diverges_has_no_validation_either(tmp_path):
+    grid = tiny_grid(dataset=HELD_OUT, recipe={"rate": {"policy": "fixed", "base": 1e9}})
+    dataset = grid.dataset.dataset(tmp_path, grid.seed)
+    for record in run_job(job_of(grid), grid, dataset, CPU, "test").records:
+        assert record["status"] == "diverged"
+        assert record["validation_auc"] is record["validation_accuracy"] is None
+
+
+@pytest.mark.parametrize("more", [{}, {"splits": 2}, {"test_per_class": 20}])
+def test_no_image_is_in_two_of_pool_test_and_validation(tmp_path, more):
+    """Synthetic images are all different; together they are all that there are of those taken."""
+    grid = tiny_grid(dataset=HELD_OUT | more)
+    published = {image.tobytes() for split in grid.dataset.load(tmp_path) for image in split.images}
+    assert len(published) == 4 * (40 + 10)
+    for split in range(more.get("splits", 1)):
+        number = split if "splits" in more else None
+        dataset = grid.dataset.dataset(tmp_path, grid.seed, number)
+        parts = [{image.tobytes() for image in part.images} for part in dataset.splits]
+        assert [len(part) for part in parts] == [len(part) for part in dataset.splits]
+        assert len(set.union(*parts)) == sum(map(len, parts))
+        assert set.union(*parts) <= published
+        assert len(parts[2]) == 16

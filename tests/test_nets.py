@@ -309,12 +309,11 @@ def test_each_network_computes_and_differentiates_as_pytorchs_modules(name, size
 
 
 def course(i, batch, base, noise):
-    """Network i's own places, 17 or more of 60, its own order, rates, class weights and noise."""
+    """Network i's own places, 17 or more of 60, its own order, rate, class weights and noise."""
     places = np.random.default_rng(i).choice(60, 17 + 3 * i, replace=False)
     order = IndexStream(places, batch, np.random.default_rng(100 + i))
-    rate = Inverse(policy="inv", base=base * (1 + i / 4), gamma=0.02 * i, power=0.75)
     class_weights = None if i % 3 == 0 else np.random.default_rng(i).uniform(0.5, 2, 4)
-    return Course(order, rate, class_weights, np.random.default_rng(noise))
+    return Course(order, base * (1 + i / 4), class_weights, *rngs(noise, noise))
 
 
 #            batch and base rate: each network moves, and none so far that rounding grows
@@ -335,7 +334,7 @@ def train(name, begun, who, steps, formulation=FORMULATIONS[PLAIN], noises=None,
     recipe = Recipe(
         iterations=steps,
         batch=batch,
-        rate=Inverse(policy="inv", base=base, gamma=0, power=0),
+        rate=Inverse(policy="inv", base=(base,), gamma=0.02, power=0.75),
         momentum=0.9,
         weight_decay=5e-4,
         bias_rate=2,

@@ -10,16 +10,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.fx.experimental.proxy_tensor import make_fx
 
+from study import packs
 from study.engine import formulations, machine, rehearsal
 from study.engine.means import MOST, Means
 from study.engine.rehearsal import Rehearsal, choose, race, room
+from study.engine.train import Lockstep
 from study.errors import UserError
 from study.form import Form
 from study.job import run_job
 from study.metrics import auc_per_class
 from study.nets import NETS, convolve
 from study.packs import even, pad, rectangle
-from study.plan import gather, plan
+from study.plan import Due, gather, plan
 from study.schema import VOLATILE
 from tests.conftest import CPU, job_of, tiny_grid
 
@@ -99,22 +101,26 @@ def test_a_net_with_dropout_trains_its_second_phases_on_images(tmp_path_factory)
 
 def short_of_memory(monkeypatch, most):
     """Training more than `most` networks at once fails, as a card's allocator fails."""
-    real, tried = study_packs().fit, []
+    tried = []
 
-    def fit(net, weights, inputs, courses, *rest):
-        tried.append(len(courses))
-        if len(courses) > most:
-            raise torch.OutOfMemoryError("CUDA out of memory")
-        return real(net, weights, inputs, courses, *rest)
+    def refuse(courses, start):
+        tried.append(courses)
+        return "CUDA out of memory" if courses > most else None
 
-    monkeypatch.setattr(study_packs(), "fit", fit)
+    refusing(monkeypatch, refuse, torch.OutOfMemoryError)
     return tried
 
 
-def study_packs():
-    from study import packs
+def refusing(monkeypatch, why, error=RuntimeError):
+    """Steps of so many networks from layer `start` on are not taken where there is a reason why."""
 
-    return packs
+    class Refusing(Lockstep):
+        def run(self, every=None):
+            if words := why(len(self._courses), self._start):
+                raise error(words)
+            yield from super().run(every)
+
+    monkeypatch.setattr(packs, "Lockstep", Refusing)
 
 
 def test_out_of_memory_halves_the_pack_says_so_and_loses_nothing(dataset, alone, monkeypatch):
@@ -130,15 +136,10 @@ def test_out_of_memory_halves_the_pack_says_so_and_loses_nothing(dataset, alone,
 
 
 def test_out_of_memory_in_a_second_phase_repeats_the_pack(dataset, alone, monkeypatch):
-    packs = study_packs()
-    real = packs.fit
+    def refuse(courses, start):
+        return "CUDA out of memory" if start and courses > 2 else None
 
-    def fit(net, weights, inputs, courses, recipe, formulation, enter=0, start=0):
-        if start and len(courses) > 2:
-            raise torch.OutOfMemoryError("CUDA out of memory")
-        return real(net, weights, inputs, courses, recipe, formulation, enter, start)
-
-    monkeypatch.setattr(packs, "fit", fit)
+    refusing(monkeypatch, refuse, torch.OutOfMemoryError)
     packed = run_job(job_of(GRID, 0, 1, 2), GRID, dataset, Means("cpu", 9), "test")
     assert packed.notes
     assert_same(packed, alone)
@@ -154,15 +155,7 @@ def test_out_of_memory_in_a_second_phase_repeats_the_pack(dataset, alone, monkey
     ],
 )
 def test_memory_that_another_library_misses_halves_too(dataset, monkeypatch, words, halves):
-    packs = study_packs()
-    real = packs.fit
-
-    def fit(net, weights, inputs, courses, *rest):
-        if len(courses) > 1:
-            raise RuntimeError(words)
-        return real(net, weights, inputs, courses, *rest)
-
-    monkeypatch.setattr(packs, "fit", fit)
+    refusing(monkeypatch, lambda courses, start: words if courses > 1 else None)
     if halves:
         assert run_job(job_of(GRID), GRID, dataset, Means("cpu", 2), "test").notes
     else:
@@ -175,7 +168,7 @@ def test_the_race_is_no_part_of_a_networks_seconds(dataset, monkeypatch):
         sleep(0.6)
         return "plain"
 
-    monkeypatch.setattr(study_packs(), "choose", slow)
+    monkeypatch.setattr(packs, "choose", slow)
     grid = tiny_grid(methods=["baseline"], recipe={"iterations": 1})
     (record,) = run_job(job_of(grid), grid, dataset, CPU, "test").records
     assert record["seconds"] < 0.6
@@ -206,12 +199,52 @@ def test_a_pack_is_padded_with_its_last_network():
 
 
 def test_jobs_fill_packs_and_leave_no_worker_idle():
-    dues = plan(tiny_grid(replicates=10))
-    assert [len(job.dues) for job in gather(dues, 1, 2)] == [1] * 10
-    assert [len(job.dues) for job in gather(dues, 4, 1)] == [4, 4, 2]
-    assert [len(job.dues) for job in gather(dues, 128, 4)] == [3, 3, 3, 1]
+    dues = plan(tiny_grid(replicates=18))
+    assert [len(job.dues) for job in gather(dues, 1, 2)] == [1] * 18
+    assert [len(job.dues) for job in gather(dues, 4, 1)] == [4, 4, 4, 4, 2]
+    assert [len(job.dues) for job in gather(dues, 128, 4)] == [5, 5, 5, 3]
     assert gather([], 4, 2) == []
     assert tuple(due for job in gather(dues, 3, 1) for due in job.dues) == tuple(dues)
+
+
+def test_workers_that_would_stand_idle_take_parts_of_cases(dataset, alone):
+    """Oracle: the whole cases' records, bit for bit; each once, and no network in two parts."""
+    dues = plan(GRID)
+    jobs = gather(dues, 1, 4)
+    assert len(jobs) == 9, "the trainings from fresh weights, each with what goes on from it"
+    networks = [training.id for job in jobs for training in job.dues[0].trainings]
+    assert len(networks) == len(set(networks)) == 3 * 5
+    for due in dues:
+        own = [job.dues[0] for job in jobs if job.dues[0].case == due.case]
+        for part in ("rows", "predictions"):
+            whole = [one for some in own for one in getattr(some, part)]
+            assert len(whole) == len(getattr(due, part))
+            assert set(whole) == set(getattr(due, part))
+    expected = {r["record_id"]: r for results in alone for r in results.records}
+    logits = {name: array for results in alone for name, array in results.predictions.items()}
+    seen = []
+    for job in jobs[:3]:
+        results = run_job(job, GRID, dataset, CPU, "test")
+        for record in results.records:
+            seen.append(record["record_id"])
+            for column in record.keys() - set(VOLATILE):
+                assert record[column] == expected[record["record_id"]][column], column
+        for name, array in results.predictions.items():
+            assert np.array_equal(array, logits[name])
+    assert sorted(seen) == sorted(row.id for row in dues[0].rows)
+
+
+def test_a_part_of_a_case_takes_along_what_its_rows_need():
+    """A second phase its parent; logits that are missing their training."""
+    whole = plan(GRID)[0]
+    second = next(row for row in whole.rows if row.training.parent)
+    (job,) = gather([Due(whole.case, (second,))], 1, 2)
+    assert job.dues[0].rows == (second,)
+    assert job.dues[0].trainings == (second.training.parent, second.training)
+    only = Due(whole.case, (), whole.predictions[2:3])
+    assert [job.dues for job in gather([only], 1, 2)] == [(only,)]
+    many = plan(tiny_grid(methods=["baseline", "oversampling"], runs=3, replicates=1))
+    assert len(gather(many, 1, 7)) == 6
 
 
 LENET = NETS["lenet5"](Form(28, 28, 1, 10))

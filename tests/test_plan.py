@@ -2,13 +2,13 @@
 
 import copy
 
+import numpy as np
 import pytest
-import yaml
 
-from study.gridfile import check, read_grid
 from study.counts import step_counts
+from study.gridfile import check, read_grid
 from study.methods import METHODS
-from study.plan import count, plan, remaining
+from study.plan import count, gather, plan, remaining
 from tests.conftest import ROOT, raw_grid, tiny_grid
 
 
@@ -17,6 +17,10 @@ from tests.conftest import ROOT, raw_grid, tiny_grid
     [
         ("mnist_step", 4050, 20_250, 12_150, 8100),
         ("mnist_linear", 450, 2250, 1350, 900),
+        ("cifar10_step", 12, 480, 288, 192),
+        ("cifar10_linear", 4, 160, 96, 64),
+        ("cifar10_resplit", 36, 1440, 864, 576),
+        ("imagenet_step", 5, 15, 15, 0),
         ("full_mnist", 1, 1, 1, 0),
     ],
 )
@@ -24,6 +28,32 @@ def test_the_papers_grids_come_to_the_papers_counts(name, cases, networks, full,
     total = count(plan(read_grid(ROOT / f"grids/{name}.yaml").grid))
     assert (total.cases, total.networks) == (cases, networks)
     assert (total.full, total.second) == (full, second)
+
+
+CIFAR = {"batch": 256, "iterations": 70_000, "momentum": 0.9, "weight_decay": 0.001, "bias_rate": 1}
+IMAGENET = {"batch": 256, "iterations": 320_000, "momentum": 0.9, "weight_decay": 1e-4}
+
+
+@pytest.mark.parametrize(
+    ("name", "numbers"),
+    [("cifar10_step", CIFAR), ("cifar10_linear", CIFAR), ("imagenet_step", IMAGENET)],
+)
+def test_the_recipes_of_the_larger_sets_are_the_papers(name, numbers):
+    grid = read_grid(ROOT / f"grids/{name}.yaml").grid
+    recipe = grid.recipe.resolved()
+    assert {key: recipe[key] for key in numbers} == numbers
+    rate, times = grid.recipe.rate, grid.recipe.iterations
+    if numbers is CIFAR:
+        assert rate.base == (0.05, 0.005, 0.0005, 0.00005)
+        assert grid.runs == 2
+        assert grid.dataset.preprocess == "gcn_zca"
+        at = rate.at(1.0, np.array([0, 39_999, 40_000, 49_999, 50_000, 60_000]), times)
+        assert at == pytest.approx([1, 1, 0.1, 0.1, 0.01, 0.001])
+    else:
+        assert (rate.base, grid.runs) == ((0.1,), 1)
+        assert rate.at(0.1, np.array([0, times // 2, times]), times) == pytest.approx(
+            [0.1, 0.05, 0]
+        )
 
 
 def test_the_papers_recipe_is_in_its_grids():
@@ -149,20 +179,20 @@ def test_what_is_stored_is_subtracted_and_a_parent_comes_back_for_its_second_pha
     jobs = plan(tiny_grid(methods="all"))
     rows = {row.method.id: row for row in jobs[0].rows}
     done = {row.id for name, row in rows.items() if name != "two_phase_oversampling"}
-    left = remaining(jobs, done, set())
+    left = remaining(jobs, done, {None: set()})
     assert [job.case.id for job in left] == [job.case.id for job in jobs]
     assert [row.method.id for row in left[0].rows] == ["two_phase_oversampling"]
     assert [t.sampling for t in left[0].full] == ["over"]
     assert len(left[0].second) == 1
     assert left[1] == jobs[1]
     everything = {row.id for job in jobs for row in job.rows}
-    assert remaining(jobs, everything, set()) == []
+    assert remaining(jobs, everything, {None: set()}) == []
 
 
 def test_predictions_asked_for_later_are_work_without_records():
     jobs = plan(tiny_grid(methods="all", predictions=True))
     everything = {row.id for job in jobs for row in job.rows}
-    left = remaining(jobs, everything, {jobs[0].predictions[0].id})
+    left = remaining(jobs, everything, {None: {jobs[0].predictions[0].id}})
     assert count(left).records == 0
     assert len(left[0].predictions) == 4
     assert len(left[1].predictions) == 5
@@ -199,3 +229,31 @@ def test_the_rate_of_a_second_phase_renames_the_second_phases_alone():
     )
     for name, row in before.items():
         assert (row.id == after[name].id) == (not name.startswith("two_phase")), name
+
+
+@pytest.mark.parametrize("pack", [1, 3, 128])
+@pytest.mark.parametrize("workers", [1, 2, 5, 40])
+def test_every_record_is_dealt_out_once_and_no_case_stands_in_a_job_twice(pack, workers):
+    grid = tiny_grid(
+        replicates=3,
+        predictions=True,
+        runs=2,
+        recipe={"rate": {"base": [0.1, 0.01]}},
+    )
+    dues = plan(grid)
+    jobs = gather(dues, pack, workers)
+    for job in jobs:
+        cases = [due.case.id for due in job.dues]
+        assert len(set(cases)) == len(cases)
+    assert len({job.id for job in jobs}) == len(jobs)
+    parts = [due for job in jobs for due in job.dues]
+    for ids in (
+        lambda due: [row.id for row in due.rows],
+        lambda due: [training.id for training in due.predictions],
+    ):
+        dealt, whole = ([i for due in some for i in ids(due)] for some in (parts, dues))
+        assert sorted(dealt) == sorted(whole)
+    trained = [t.id for due in parts for t in due.trainings]
+    assert len(set(trained)) == len(trained), "no network is fitted in two places"
+    assert len(jobs) <= 36, "as many as there are trainings from fresh weights"
+    assert len(jobs) >= min(workers, 36) or pack == 1

@@ -340,3 +340,9 @@ def test_the_record_says_which_code_made_it(run, store):
     codes = set(store.read()["code"].to_pylist())
     assert len(codes) == 1
     assert Path(ROOT / ".git").exists() == (len(codes.pop().removesuffix("-dirty")) == 40)
+
+
+def test_a_pack_of_parts_of_few_cases_leaves_every_record(run, store):
+    """Two cases come in parts, and several parts of one case in a job."""
+    assert run("--pack", "4", runs=2, recipe={"rate": {"base": [0.01, 0.001]}})[0] == 0
+    assert len(store.read()) == 2 * 2 * 2 * 8

@@ -122,3 +122,16 @@ def test_under_keeps_every_image_of_a_class_equally_often():
         kept[under(labels, np.random.default_rng(seed))] += 1
     assert (kept[:5] == 400).all()
     assert abs(kept[5:] - 100).max() < 5 * np.sqrt(400 * 0.25 * 0.75)
+
+
+@properties
+@given(label_arrays, st.lists(ratios, min_size=2, max_size=2), seeds)
+def test_ratios_are_nested(labels, two, seed):
+    """So that a curve over ratios compares like with like: the draws of a case go on, not anew."""
+    low, high = sorted(two)
+    for sampling, more, fewer in ((over, low, high), (under, high, low)):
+        larger, smaller = (
+            Counter(sampling(labels, np.random.default_rng(seed), to).tolist())
+            for to in (more, fewer)
+        )
+        assert smaller <= larger

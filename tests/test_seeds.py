@@ -18,7 +18,7 @@ STREAMS = {
     seeds.validation_split: {"dataset": {"name": "digits"}, "seed": 0, "split": 0},
     seeds.class_roles: {"place": PLACE, "replicate": 0},
     seeds.subset: {"place": PLACE, "replicate": 0, "subset": 0},
-    seeds.resampling: {"case": "a", "sampling": "over", "to": 1.0},
+    seeds.resampling: {"case": "a", "sampling": "over"},
     seeds.initial_weights: {"case": "a", "run": 0},
     seeds.batch_order: {"training": "a", "run": 0},
     seeds.dropout: {"training": "a", "run": 0},

@@ -1,4 +1,4 @@
-"""Every grid's small version, run to its end with a few iterations on images made for the purpose."""
+"""Every grid's small version, run to its end with a few iterations on images made for it."""
 
 import numpy as np
 import pytest
@@ -15,17 +15,17 @@ GRIDS = sorted((ROOT / "grids").glob("*.yaml"))
 
 DIGITS = "{name: synthetic, difficulty: 0.3, train_images: 1100, test_images: 10%s}"
 COLOUR = (
-    "{name: synthetic, size: 32, channels: 3, difficulty: 0.3, train_images: 40, test_images: 10, "
+    "{name: synthetic, size: 32, channels: 3, difficulty: 0.3, train_images: 20, test_images: 3, "
     "preprocess: gcn_zca%s}"
 )
 STAND_IN = {
     "quickstart": [],
     "mnist": [f"dataset={DIGITS % ', train_per_class: 1000'}"],
     "full_mnist": [f"dataset={DIGITS % ''}"],
-    "cifar10": [f"dataset={COLOUR % ', train_per_class: 20'}", "imbalance.rho=10"],
-    "cifar10_balanced": [f"dataset={COLOUR % ', train_per_class: 20'}"],
+    "cifar10": [f"dataset={COLOUR % ', train_per_class: 10'}", "imbalance.rho=10"],
+    "cifar10_balanced": [f"dataset={COLOUR % ', train_per_class: 10'}"],
     "cifar10_resplit": [
-        f"dataset={COLOUR % ', train_per_class: 20, test_per_class: 10, splits: 2'}"
+        f"dataset={COLOUR % ', train_per_class: 10, test_per_class: 3, splits: 2'}"
     ],
     "full_cifar10": [f"dataset={COLOUR % ''}", "imbalance={kind: natural}"],
     "imagenet": [],
@@ -61,6 +61,7 @@ def photographs(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", GRIDS, ids=lambda path: path.stem)
 def test_a_small_version_runs_to_its_end(path, tmp_path, photographs, monkeypatch):
     monkeypatch.setattr(imagenet, "CLASSES", 10)

@@ -152,7 +152,7 @@ def test_a_store_without_records_reads_as_an_empty_table(tmp_path):
 def test_logits_and_labels_are_stored_once(store, work):
     folder = store.folder / "predictions"
     trainings = {t.id for job in plan(work[0]) for t in job.predictions}
-    assert store.predictions() == trainings
+    assert store.predictions([None, 1]) == {None: trainings | {"labels"}, 1: set()}
     assert len(trainings) == 10
     for training in trainings:
         logits = np.load(folder / f"{training}.npy", allow_pickle=False)
@@ -202,10 +202,10 @@ def test_predictions_that_were_damaged_are_due_again_and_written_anew(store, wor
     path = store.folder / "predictions" / f"{'labels' if name == 'labels' else training}.npy"
     before = path.read_bytes()
     path.write_bytes(before[: len(before) // 2])
-    assert training not in store.predictions()
+    assert training not in store.predictions([None])[None]
     store.write(work[1][0])
     assert path.read_bytes() == before
-    assert training in store.predictions()
+    assert training in store.predictions([None])[None]
 
 
 def test_records_of_a_protocol_that_is_not_known_are_not_added_to(store, work):

@@ -37,7 +37,7 @@ class Stream:
     """Images of a split that stays on disk, decoded by `loaders` threads (decoding frees Python's
     lock). Each batch lands where the one before it lay, so that a recorded step can be replayed.
 
-    waited: seconds in which the device had nothing to do but wait for images.
+    waited: seconds in which the loop stood waiting for images; a card may have been at work.
     """
 
     def __init__(self, split: Split, scale: float, device: str, loaders: int):
