@@ -57,14 +57,13 @@ def read_part(path: Path, columns: list[str] | None = None) -> pa.Table:
                 raise UserError(f"{path}: its columns are not those of schema version {found}")
             wanted = SCHEMA.names if columns is None else columns
             table = file.read([name for name in wanted if name not in later])
-            table = table.replace_schema_metadata(SCHEMA.metadata)
-            for name in (name for name in wanted if name in later):
-                field = SCHEMA.field(name)
-                value = pa.scalar(later[name], field.type)
-                table = table.append_column(
-                    field, pa.array([value.as_py()] * len(table), field.type)
-                )
-            return table.select(wanted)
+            rows = file.metadata.num_rows
+            fields = [SCHEMA.field(name) for name in wanted]
+            arrays = [
+                pa.array([later[f.name]] * rows, f.type) if f.name in later else table[f.name]
+                for f in fields
+            ]
+            return pa.table(arrays, schema=pa.schema(fields, metadata=SCHEMA.metadata))
     except (pa.ArrowException, OSError) as error:
         raise UserError(f"{path}: not a readable part of records ({error})") from None
 

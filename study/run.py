@@ -81,7 +81,7 @@ def run(options: argparse.Namespace) -> int:
             for dues, dataset in zip(parts, chain([first], datasets), strict=True):
                 work = Work(grid, dataset, Store(store.folder.absolute()), code)
                 execute(dues, work, screen, where)
-        if not screen.left:
+        if not screen.left and not options.only and not options.limit:
             store.forget_checkpoints()
     else:
         console.print("nothing left to do")

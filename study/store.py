@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from hashlib import sha256
+from io import BytesIO
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 import pyarrow as pa
@@ -28,6 +29,9 @@ GROWS = (
 GRID, PARTS, PREDICTIONS = "grid.yaml", "records", "predictions"
 FAILURES, CHECKPOINTS = "failures", "checkpoints"
 
+SEAL = sha256().digest_size
+"""Bytes of a checkpoint's digest, which stands before it."""
+
 
 @dataclass(frozen=True)
 class Store:
@@ -38,7 +42,7 @@ class Store:
     predictions/            <training>.npy (float16 logits) and labels.npy, where a grid keeps them;
                             of a set split anew labels-<split>.npy
     failures/<case>.txt     tracebacks of cases that failed, until they succeed
-    checkpoints/<key>.npz   where long trainings stand, until their job is done
+    checkpoints/<key>.npz   where long trainings stand, until their job is done: a digest, then npz
     """
 
     folder: Path
@@ -89,20 +93,26 @@ class Store:
 
     def keep(self, key: str, arrays: Arrays) -> None:
         """Put a checkpoint in the place of the one before."""
+        content = BytesIO()
+        np.savez(content, allow_pickle=False, **arrays)
         with whole(self._checkpoint(key), replace=True) as out:
-            np.savez(out, allow_pickle=False, **arrays)
+            out.write(sha256(content.getbuffer()).digest())
+            out.write(content.getbuffer())
 
     def kept(self, key: str) -> Arrays | None:
-        """The checkpoint of that key; None where there is none that can be read."""
+        """The checkpoint of that key; None where there is none as it was written."""
         try:
-            with np.load(self._checkpoint(key), allow_pickle=False) as file:
-                return dict(file)
-        except (OSError, ValueError, EOFError, BadZipFile):
+            content = self._checkpoint(key).read_bytes()
+        except OSError:
             return None
+        if sha256(content[SEAL:]).digest() != content[:SEAL]:
+            return None
+        with np.load(BytesIO(content[SEAL:]), allow_pickle=False) as file:
+            return dict(file)
 
     def forget_checkpoints(self) -> None:
         """Drop what is left of trainings that were done in another way in the end."""
-        for path in (self.folder / CHECKPOINTS).glob("*.npz"):
+        for path in (self.folder / CHECKPOINTS).glob("*"):
             path.unlink(missing_ok=True)
 
     def _checkpoint(self, key: str) -> Path:

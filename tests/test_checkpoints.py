@@ -295,7 +295,6 @@ def test_a_job_that_is_killed_goes_on(model, pack, at, tmp_path, steps):
         assert not list((store.folder / "checkpoints").iterdir())
 
 
-@pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")  # NumPy's, of half a zip
 @pytest.mark.parametrize(
     "spoil", [lambda b: b"", lambda b: b[:-1], lambda b: b[: len(b) // 2], lambda b: b"PK" * 99]
 )
@@ -314,14 +313,12 @@ def test_a_damaged_checkpoint_is_as_good_as_none(tmp_path, steps, spoil):
     assert len(steps) == whole
 
 
-def test_a_pixel_of_a_checkpoint_that_flips_is_noticed(tmp_path):
-    """A zip has a sum over each of its parts."""
+def test_a_bit_of_a_checkpoint_that_flips_is_noticed_wherever_it_is(tmp_path):
     store, tensor = Store(tmp_path), rng(0).random(50)
     store.keep("key", {"tensor0": tensor})
     path = tmp_path / "checkpoints" / "key.npz"
     content = path.read_bytes()
-    place = content.index(tensor.tobytes())
-    for i in range(place, place + tensor.nbytes, 37):
+    for i in range(0, len(content), 7):
         path.write_bytes(content[:i] + bytes([content[i] ^ 4]) + content[i + 1 :])
         assert store.kept("key") is None
     path.write_bytes(content)
