@@ -1,6 +1,7 @@
 """Checkpoints: where a training stands, kept now and then, so that it can be gone on with."""
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict
 from time import monotonic
 from typing import Protocol
@@ -55,8 +56,8 @@ class Nowhere:
 class Checkpoints:
     """Those of one job: kept when `seconds` have passed since the last."""
 
-    def __init__(self, keeper: Keeper, seconds: float):
-        self._keeper, self._seconds = keeper, seconds
+    def __init__(self, keeper: Keeper, seconds: float, say: Callable[[str], None]):
+        self._keeper, self._seconds, self._say = keeper, seconds, say
         self._last = monotonic()
         self.keys: list[str] = []
 
@@ -72,6 +73,9 @@ class Checkpoints:
         return monotonic() - self._last >= self._seconds
 
     def keep(self, key: str, arrays: Arrays) -> None:
-        """Keep where the training of that key stands."""
-        self._keeper.keep(key, arrays)
+        """Keep where the training of that key stands; what cannot be kept stops no training."""
+        try:
+            self._keeper.keep(key, arrays)
+        except OSError as error:
+            self._say(f"a checkpoint could not be written ({error.strerror or error})")
         self._last = monotonic()

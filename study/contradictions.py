@@ -8,9 +8,11 @@ import numpy as np
 import torch
 
 from study.engine.losses import LOSSES
-from study.errors import Problem, shorten, shown
+from study.engine.rates import RATES
+from study.errors import OWN, Problem, failure, seen, shorten, shown
 from study.form import Form
 from study.grid import Grid
+from study.identity import digest
 from study.imbalance import PROFILES, Cell, Roles
 from study.methods import METHODS, Method
 from study.metrics import DECISIONS
@@ -25,6 +27,8 @@ def contradictions(grid: Grid) -> Iterable[Problem]:
         yield Problem("dataset.name", shown(grid.dataset.name), why)
         return
     yield from _wrong_methods(grid)
+    if why := _rate_problem(grid):
+        yield Problem("recipe.rate.policy", shown(grid.recipe.rate.policy), why)
     yield from _trouble("dataset", "name", grid.dataset.name, grid.dataset.problem)
     profile, n_max = grid.imbalance, grid.dataset.train_per_class
     if profile.needs_n_max and n_max is None:
@@ -51,22 +55,37 @@ def contradictions(grid: Grid) -> Iterable[Problem]:
         yield Problem("model", shown(grid.model), str(error))
     except ValueError as error:
         yield Problem("model", shown(grid.model), f"it does not fit the data set: {error}")
-    except Exception as error:  # a slip in a net of the user's own
-        why = f"its function fails with {type(error).__name__}: {error}"
+    except OWN as error:
+        why = f"its function fails with {failure(error)}"
         yield Problem("model", shown(grid.model), why)
     else:
         if not isinstance(net, Net):
-            yield Problem("model", shown(grid.model), f"its function gives no Net but {net!r}")
+            yield Problem("model", shown(grid.model), f"its function gives no Net but {seen(net)}")
+
+
+def _rate_problem(grid: Grid) -> str | None:
+    """What is wrong with a rate policy of the user's own, tried on three iterations, or None."""
+    rate = grid.recipe.rate
+    if rate.policy in RATES:
+        return None
+    try:
+        rates: Any = rate.at(rate.base[0], np.arange(3), 10)
+        good = isinstance(rates, np.ndarray) and rates.shape == (3,)
+        if good and np.isfinite(rates).all() and (rates >= 0).all():
+            return None
+    except OWN as error:
+        return f"tried, it fails with {failure(error)}"
+    return f"of 3 iterations it gives {seen(rates)}; needed: an array of 3 rates from 0 up"
 
 
 def _trouble(section: str, tag: str, name: str, check: Callable[[], object]) -> Iterable[Problem]:
     """What a section finds wrong with itself, or does wrong in finding it."""
     try:
         found = check()
-    except Exception as error:
+    except OWN as error:
         if ":" not in name:
             raise
-        why = f"its problem fails with {type(error).__name__}: {shorten(str(error))}"
+        why = f"its problem fails with {failure(error)}"
         yield Problem(f"{section}.{tag}", shown(name), why)
         return
     match found:
@@ -75,7 +94,7 @@ def _trouble(section: str, tag: str, name: str, check: Callable[[], object]) -> 
         case (str(key), str(value), str(why)):
             yield Problem(f"{section}.{key}", value, why)
         case other:
-            why = f"its problem gives {other!r:.100}; needed: (key, value found, why not), or None"
+            why = f"its problem gives {seen(other)}; needed: (key, value found, why not), or None"
             yield Problem(f"{section}.{tag}", shown(name), why)
 
 
@@ -83,10 +102,10 @@ def _source_problem(grid: Grid) -> str | None:
     """What is wrong with the form of a data set of the user's own, or None."""
     try:
         form: object = grid.form
-    except Exception as error:
-        return f"its form fails with {type(error).__name__}: {error}"
+    except OWN as error:
+        return f"its form fails with {failure(error)}"
     if not isinstance(form, Form):
-        return f"its form is no Form but {form!r}"
+        return f"its form is no Form but {seen(form)}"
     if not all(isinstance(number, int) and number > 0 for number in form):
         return f"its form is {form}; needed: whole numbers from 1 up"
     return None
@@ -102,21 +121,37 @@ def _profile_problem(grid: Grid) -> str | None:
         points: list[object] = list(grid.imbalance.points())
         for cell in points:
             if not isinstance(cell, Cell):
-                return f"its points give no Cell but {cell!r}"
+                return f"its points give no Cell but {seen(cell)}"
             if cell.kind != grid.imbalance.kind:
-                return f"its cells are of kind {cell.kind!r}; needed: Cell(self.kind, ...)"
+                return f"its cells are of kind {seen(cell.kind)}; needed: Cell(self.kind, ...)"
+            if why := _cell_problem(cell):
+                return why
             roles: object = grid.imbalance.roles(cell, pool, n_max, rng)
             if not isinstance(roles, Roles):
-                return f"its roles give no Roles but {roles!r}"
+                return f"its roles give no Roles but {seen(roles)}"
             whole = all(isinstance(n, int | np.integer) and n > 0 for n in roles.counts)
             if len(roles.counts) != classes or not whole:
                 return (
                     f"its roles hold {shorten(str(list(roles.counts)))}; needed: whole numbers "
                     f"from 1 up, one for each of {classes} classes"
                 )
-    except Exception as error:
-        return f"it fails with {type(error).__name__}: {error}"
-    return None if points else "its points give no Cell at all"
+        if any(cell in points[:place] for place, cell in enumerate(points)):
+            return "its points give a Cell twice"
+        return None if points else "its points give no Cell at all"
+    except OWN as error:
+        return f"it fails with {failure(error)}"
+
+
+def _cell_problem(cell: Cell) -> str | None:
+    for name in ("rho", "mu"):
+        value: object = getattr(cell, name)
+        if not (value is None or isinstance(value, int | float)):
+            return f"the {name} of a cell is {seen(value)}; needed: a number of Python's, or None"
+    often: object = cell.replicates
+    if not (often is None or (isinstance(often, int) and often > 0)):
+        return f"the replicates of a cell are {seen(often)}; needed: a whole number, or None"
+    digest(cell.identity())  # raises where a value has no place in JSON
+    return None
 
 
 def _wrong_methods(grid: Grid) -> Iterable[Problem]:
@@ -130,7 +165,14 @@ def _wrong_methods(grid: Grid) -> Iterable[Problem]:
             yield Problem(path, shown(choice.name), str(error))
             continue
         if not isinstance(row, Method):
-            yield Problem(path, shown(choice.name), f"it is no Method but {row!r}")
+            yield Problem(path, shown(choice.name), f"it is no Method but {seen(row)}")
+            continue
+        words = {"id": row.id, "label": row.label, "sampling": row.sampling, "loss": row.loss}
+        wrong = [key for key, word in words.items() if not isinstance(word, str)]
+        if wrong or not isinstance(row.to, int | float) or not 1 <= row.to < float("inf"):
+            key = wrong[0] if wrong else "to"
+            needed = "a word" if wrong else "a ratio, 1 or more"
+            yield Problem(f"{path}: {key}", seen(getattr(row, key)), f"needed: {needed}")
             continue
         if names.setdefault(row.id, choice.name) != choice.name or (
             row.id in METHODS and choice.name != row.id
@@ -171,8 +213,8 @@ def _word_problem(
     labels = np.repeat(np.arange(classes), 20 - np.arange(classes) % 10)
     try:
         return trial(function, labels, classes)
-    except Exception as error:
-        return f"tried, it fails with {type(error).__name__}: {shorten(str(error))}"
+    except OWN as error:
+        return f"tried, it fails with {failure(error)}"
 
 
 def _sampling_problem(sampling: Any, labels: np.ndarray, classes: int) -> str | None:
@@ -181,16 +223,17 @@ def _sampling_problem(sampling: Any, labels: np.ndarray, classes: int) -> str | 
     if good and len(places) and places.min() >= 0 and places.max() < len(labels):
         return None
     return (
-        f"tried on {len(labels)} images, it gives {places!r:.100}; needed: an array of positions "
+        f"tried on {len(labels)} images, it gives {seen(places)}; needed: an array of positions "
         f"from 0 to {len(labels) - 1}"
     )
 
 
 def _loss_problem(loss: Any, labels: np.ndarray, classes: int) -> str | None:
     weights = loss(np.bincount(labels))
-    if weights is None or (isinstance(weights, np.ndarray) and weights.shape == (classes,)):
+    array = isinstance(weights, np.ndarray) and weights.shape == (classes,)
+    if weights is None or (array and np.isfinite(weights).all() and (weights >= 0).all()):
         return None
-    return f"it gives {weights!r:.100}; needed: an array of {classes} weights, or None"
+    return f"it gives {seen(weights)}; needed: an array of {classes} weights from 0 up, or None"
 
 
 def _decision_problem(decision: Any, labels: np.ndarray, classes: int) -> str | None:
@@ -201,4 +244,4 @@ def _decision_problem(decision: Any, labels: np.ndarray, classes: int) -> str | 
         and chosen.dtype is torch.int64
     ):
         return None
-    return f"it gives {chosen!r:.100}; needed: a tensor of a class (int64) for each of the images"
+    return f"it gives {seen(chosen)}; needed: a tensor of a class (int64) for each of the images"

@@ -51,7 +51,7 @@ def shortage(counts: Sequence[int], pool: Sequence[int]) -> str | None:
         if needed > available:
             return (
                 f"class {label} needs {needed:,} training images, but {available:,} are left of "
-                f"it once the test set is taken"
+                f"it, test and validation images apart"
             )
     return None
 

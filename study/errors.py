@@ -49,3 +49,17 @@ def shown(value: object) -> str:
 def shorten(text: str, length: int = 120) -> str:
     """`text`, its middle left out where it is long."""
     return text if len(text) <= length else f"{text[: length // 2]} ... {text[-length // 3 :]}"
+
+
+OWN = (Exception, SystemExit)
+"""What code of a user's own may raise."""
+
+
+def failure(error: BaseException) -> str:
+    """The kind of an error and its words, in one line."""
+    return f"{type(error).__name__}: {shorten(' '.join(str(error).split()))}"
+
+
+def seen(value: object) -> str:
+    """A value that code of a user's own gave, in one line."""
+    return shorten(" ".join(repr(value).split()))

@@ -68,7 +68,7 @@ def run_job(
     judged: dict[str, Record] = {}
     predictions: dict[str, np.ndarray] = {}
     notes: list[str] = []
-    checkpoints = Checkpoints(keeper or Nowhere(), means.checkpoint)
+    checkpoints = Checkpoints(keeper or Nowhere(), means.checkpoint, notes.append)
     with closing(Trainer(grid, dataset, means, checkpoints, notes.append)) as trainer:
         for network, fitted in trainer.fit(networks):
             case = drawn[network.case.id]

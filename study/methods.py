@@ -90,13 +90,15 @@ def choices(value: Any) -> Any:
         return tuple({"name": name} for name in METHODS)
     found: list[Any] = []
     for item in value if isinstance(value, list | tuple) else (value,):
-        if not isinstance(item, Mapping):
+        if not isinstance(item, Mapping) or not item:
             found.append({"name": item})
             continue
         for name, how in item.items():
-            if not isinstance(how, Mapping) or set(how) != {"to"}:
+            if not isinstance(how, Mapping) or set(how) != {"to"} or how["to"] in (None, []):
                 raise ValueError(f"needed: a word, or {name}: {{to: the ratio to sample to}}")
             ratios = how["to"] if isinstance(how["to"], list) else [how["to"]]
+            if None in ratios:
+                raise ValueError(f"{name}: to: found null; needed: a ratio, 1 or more")
             found += [{"name": name, "to": ratio} for ratio in ratios]
     if not found:
         raise ValueError("at least one value is needed")

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import TypeVar
 
-from study.errors import nearest, shorten
+from study.errors import OWN, failure, nearest
 
 T = TypeVar("T")
 
@@ -26,12 +26,12 @@ def lookup(table: Mapping[str, T], name: str) -> T:
         )
     try:
         module = import_module(path)
-    except (Exception, SystemExit) as error:  # whatever a module of the user's own raises
+    except OWN as error:
         missing = error.name or "" if isinstance(error, ModuleNotFoundError) else ""
         if missing and f"{path}.".startswith(f"{missing}."):
             why = f"there is no module {missing} in this folder or along PYTHONPATH"
         else:
-            why = f"{path} fails with {type(error).__name__}: {shorten(str(error))}"
+            why = f"{path} fails with {failure(error)}"
         raise LookupError(why) from None
     if not hasattr(module, attribute):
         names = [own for own in vars(module) if not own.startswith("_")]

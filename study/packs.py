@@ -23,6 +23,7 @@ from study.engine.means import Means
 from study.engine.rehearsal import choose, room
 from study.engine.stream import Stream, reader
 from study.engine.train import Course, Lockstep, finite
+from study.errors import DataError
 from study.grid import Case, Grid
 from study.identity import digest
 from study.metrics import Point, accuracy, cross_entropy
@@ -267,6 +268,10 @@ class Trainer:
         training, labels = network.training, self._labels[network.members]
         rng = seeds.resampling(network.case.id, training.sampling)
         chosen = lookup(SAMPLINGS, training.sampling)(labels, rng, training.to)
+        if not len(chosen):
+            raise DataError(
+                f"sampling {training.sampling}: it keeps no image of case {network.case}"
+            )
         factor = 1.0 if training.parent is None else self._recipe.second_phase_rate
         counts = np.bincount(labels[chosen], minlength=self._net.form.classes)
         order = seeds.batch_order(training.id, training.run)

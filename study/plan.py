@@ -141,7 +141,7 @@ def gather(dues: Sequence[Due], pack: int, workers: int) -> list[Job]:
     fewer where workers would stand idle. Where cases are too few to be dealt out evenly, they come
     in parts that share no network.
     """
-    if len(dues) < FEW * workers:
+    if workers > 1 and len(dues) < FEW * workers:
         dues = [part for due in dues for part in families(due)]
     size = max(1, min(pack, -(-len(dues) // workers)))
     return [Job(merged(dues[i : i + size])) for i in range(0, len(dues), size)]

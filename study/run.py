@@ -26,7 +26,7 @@ from study.data import Dataset
 from study.engine import machine
 from study.engine.formulations import FORMULATIONS
 from study.engine.means import Means
-from study.errors import DataError, UserError
+from study.errors import OWN, DataError, UserError, failure
 from study.estimate import estimate, measure
 from study.execute import EXECUTORS, Place, Work, executor
 from study.grid import Grid
@@ -120,8 +120,15 @@ def check_enough(dues: Sequence[Due], dataset: Dataset) -> None:
     """Refuse a case that asks for more images than the pool has."""
     pool = dataset.pool.counts(dataset.form.classes)
     for due in dues:
-        if why := shortage(due.case.roles(pool).counts, pool):
-            raise DataError(f"dataset.train_per_class: case {due.case}: {why}")
+        key = "imbalance" if due.case.n_max is None else "dataset.train_per_class"
+        try:
+            counts = due.case.roles(pool).counts
+        except OWN as error:
+            if ":" not in due.case.cell.kind:
+                raise
+            raise DataError(f"imbalance.kind: its roles fail with {failure(error)}") from error
+        if why := shortage(counts, pool):
+            raise DataError(f"{key}: case {due.case}: {why}")
 
 
 def choose_place(options: argparse.Namespace, grid: Grid) -> Place:

@@ -60,7 +60,7 @@ class Store:
         stored, asked = _leaves(_read(file)), _leaves(grid.resolved())
         needed = _leaves(grid.identity())
         for path in sorted(stored.keys() | needed.keys()):
-            if not path.startswith(GROWS) and stored.get(path) != asked.get(path):
+            if path not in GROWS and stored.get(path) != asked.get(path):
                 raise UserError(
                     f"{self.folder}: holds records of another protocol: {path} is "
                     f"{stored.get(path)} there, {asked.get(path)} in this grid. Give the grid "
@@ -143,7 +143,7 @@ class Store:
         """Keep the traceback of a case that failed."""
         path = self.folder / FAILURES / f"{case}.txt"
         with whole(path, replace=True) as out:
-            out.write(traceback.encode())
+            out.write(traceback.encode(errors="backslashreplace"))
         return path
 
     def forget_failure(self, case: str) -> None:

@@ -180,7 +180,7 @@ def test_what_is_packed_comes_out_as_it_was():
 def test_a_checkpoint_is_due_now_and_then(monkeypatch):
     now = [100.0]
     monkeypatch.setattr("study.checkpoints.monotonic", lambda: now[0])
-    checkpoints = Checkpoints(Nowhere(), 60)
+    checkpoints = Checkpoints(Nowhere(), 60, print)
     assert not checkpoints.due()
     now[0] = 160.0
     assert checkpoints.due()

@@ -43,7 +43,7 @@ def fit(grid, dataset):
         dataset.pool.labels, due.case.roles(dataset.pool.counts(grid.form.classes))
     )
     networks = [Network(due.case, training, members) for training in due.trainings]
-    checkpoints = Checkpoints(Nowhere(), CPU.checkpoint)
+    checkpoints = Checkpoints(Nowhere(), CPU.checkpoint, print)
     fitted = Trainer(grid, dataset, CPU, checkpoints, print).fit(networks)
     return {network.training.id: each for network, each in fitted}, members
 

@@ -639,7 +639,7 @@ def test_a_profile_with_a_slip_is_told(refused, name, words):
         (["things:some", "things:some"], "'things:some' stands there twice"),
         ([{"things:some": {"too": 2}}], "needed: a word, or things:some: {to: the ratio"),
         ([{"things:second": {"to": 2}}], "methods[0].to: found 2; second samples nothing"),
-        (["things:listed"], "method listed: sampling"),
+        (["things:listed"], "methods[0]: sampling: found ['over']; needed: a word"),
     ],
     ids=str,
 )

@@ -14,7 +14,7 @@ from study import seeds
 from study.counts import at_least_one, draw, exact
 from study.data.pictures import Pictures
 from study.data.whitening import MOST, whiten
-from study.errors import DataError
+from study.errors import OWN, DataError, failure, seen
 from study.form import Form
 from study.section import Section, Whole
 
@@ -155,6 +155,10 @@ class Source(Section):
                 f"dataset.test_per_class: found nothing; {self.name} has no test images of its "
                 f"own: say how many of each class to hold out (or test_share, which part)"
             )
+        if np.count_nonzero(test.counts(classes)) < 2:
+            raise DataError(
+                f"dataset {self.name}: its test images are all of one class; an AUC needs two"
+            )
         scale = self.scale
         if self.preprocess == "gcn_zca":
             train, test, scale = *self._whitened(train, test, folder), 1.0
@@ -188,8 +192,8 @@ class Source(Section):
     def _whitened(self, train: Split, test: Split, folder: Path) -> tuple[Split, Split]:
         if isinstance(train.images, Pictures) or isinstance(test.images, Pictures):
             raise DataError(
-                f"dataset.preprocess: found 'gcn_zca'; the images of {self.name} are too many to "
-                f"be held in memory; allowed: none"
+                f"dataset.preprocess: found 'gcn_zca', which needs images in memory, and those of "
+                f"{self.name} stay on disk; allowed: none"
             )
         try:
             own, (others,) = whiten(train.images, [test.images], folder / "whitening")
@@ -203,10 +207,10 @@ class Source(Section):
             found: Any = self.load(folder)
         except DataError:
             raise
-        except Exception as error:
+        except OWN as error:
             if ":" not in self.name:
                 raise
-            why = f"its load fails with {type(error).__name__}: {error}"
+            why = f"its load fails with {failure(error)}"
             raise DataError(f"dataset {self.name}: {why}") from error
         if not (isinstance(found, tuple) and [type(split) for split in found] == [Split, Split]):
             kinds = [type(part).__name__ for part in found] if isinstance(found, tuple) else found
@@ -217,10 +221,15 @@ class Source(Section):
         return train, test
 
     def _check(self, split: Split, which: str) -> None:
-        if not isinstance(split.labels, np.ndarray):
+        if not (isinstance(split.labels, np.ndarray) and split.labels.ndim == 1):
             raise DataError(
-                f"dataset {self.name}: its {which} labels are a {type(split.labels).__name__}, "
-                f"expected an array of whole numbers"
+                f"dataset {self.name}: its {which} labels are {seen(split.labels)}, expected an "
+                f"array of a whole number for each image"
+            )
+        if not isinstance(split.images, np.ndarray | Pictures):
+            raise DataError(
+                f"dataset {self.name}: its {which} images are {seen(split.images)}, expected an "
+                f"array"
             )
         kind = np.dtype(np.uint8) if isinstance(split.images, Pictures) else split.images.dtype
         if kind not in (np.uint8, np.float32) or split.labels.dtype.kind not in "iu":
@@ -233,6 +242,8 @@ class Source(Section):
                 f"dataset {self.name}: its {which} images have the shape {split.images.shape}, "
                 f"expected ({len(split.labels)}, {', '.join(map(str, self.form.image))})"
             )
+        if isinstance(split.images, np.ndarray) and not np.isfinite(split.images).all():
+            raise DataError(f"dataset {self.name}: its {which} images hold a value not finite")
         if len(split) and (split.labels.min() < 0 or split.labels.max() >= self.form.classes):
             raise DataError(
                 f"dataset {self.name}: its {which} labels run from {split.labels.min()} to "

@@ -28,8 +28,11 @@ class Work:
     code: str
 
     def do(self, job: Job, means: Means, keeper: Keeper) -> Results:
-        """A job, from start to records."""
-        return run_job(job, self.grid, self.dataset, means, self.code, keeper)
+        """A job, from start to records; code of the user's own that leaves ends no process."""
+        try:
+            return run_job(job, self.grid, self.dataset, means, self.code, keeper)
+        except SystemExit as error:
+            raise RuntimeError(f"code of the grid's own calls sys.exit({error})") from error
 
 
 class Watch(Protocol):

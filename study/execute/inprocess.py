@@ -3,6 +3,7 @@
 import traceback
 from collections.abc import Sequence
 
+from study.errors import UserError
 from study.execute import ATTEMPTS, Place, Watch, Work
 from study.plan import Due, gather
 
@@ -14,6 +15,8 @@ def execute(dues: Sequence[Due], work: Work, watch: Watch, place: Place) -> None
             try:
                 results = work.do(job, place.means, work.store)
                 work.store.write(results)
+            except UserError:  # the same each time, and not the program's to mend
+                raise
             except Exception:
                 if attempt == ATTEMPTS:
                     watch.failed(job, traceback.format_exc())

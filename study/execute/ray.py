@@ -72,7 +72,10 @@ class Trial(tune.Trainable):
         return True
 
     def step(self) -> dict[str, Any]:
-        results = self._work.do(self._job, self._means, self._keeper)
+        try:
+            results = self._work.do(self._job, self._means, self._keeper)
+        except UserError as error:  # the same each time, and not the program's to mend
+            return {"done": True, "wrong": str(error)}
         ray.get(self._writer.write.remote(results))
         return {"done": True, "notes": results.notes}
 
@@ -86,6 +89,7 @@ class Relay(tune.Callback):
     def __init__(self, watch: Watch):
         self.jobs: Sequence[Job] = ()
         self.over: set[str] = set()
+        self.wrong: list[str] = []
         self._watch = watch
 
     def __getstate__(self) -> dict[str, Any]:
@@ -93,9 +97,13 @@ class Relay(tune.Callback):
         return {}
 
     def on_trial_complete(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
+        job = self._ended(trial)
+        if wrong := trial.last_result.get("wrong"):
+            self.wrong.append(wrong)
+            return
         for text in trial.last_result.get("notes", ()):
             self._watch.note(text)
-        self._watch.done(self._ended(trial))
+        self._watch.done(job)
 
     def on_trial_error(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
         file = trial.error_file
@@ -196,6 +204,8 @@ def _finish(jobs: Sequence[Job], work: Work, watch: Watch, place: Place, writer:
             _fit(left, work, place, writer, relay)
         except Exception:
             reason = traceback.format_exc()
+        if relay.wrong:
+            raise UserError(relay.wrong[0])
         if any(job.id in relay.over for job in left):
             attempt = 1
         elif attempt < ATTEMPTS:
