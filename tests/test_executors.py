@@ -75,7 +75,13 @@ def test_every_way_of_running_gives_the_same_records(grid, expected, tmp_path):
     assert stable(tmp_path / "inside") == expected, "so does one process without Ray"
 
 
-@pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "signum",
+    [
+        signal.SIGKILL,
+        *(pytest.param(later, marks=pytest.mark.slow) for later in (signal.SIGINT, signal.SIGTERM)),
+    ],
+)
 def test_a_run_stopped_half_way_and_resumed_gives_the_same_records(grid_file, tmp_path, signum):
     grid = grid_file(**CHANGES | {"replicates": 5}, recipe={"iterations": 60})
     finish(start(grid, tmp_path / "whole", "--executor", "inprocess"))
