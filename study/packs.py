@@ -93,7 +93,7 @@ class Trainer:
         streamed = isinstance(self._pool, Stream)
         self._shown = reader(dataset.pool, dataset.scale, means) if streamed else self._pool
         self._still = self._net.still and not self._pool.crops
-        self._most = means.pack or 1 if streamed else None
+        self._most = (means.pack or 1) if streamed else None
 
     def close(self) -> None:
         """Let go of what reads images."""

@@ -60,10 +60,12 @@ class Store:
         stored, asked = _leaves(_read(file)), _leaves(grid.resolved())
         needed = _leaves(grid.identity())
         for path in sorted(stored.keys() | needed.keys()):
-            if path not in GROWS and stored.get(path) != asked.get(path):
+            before, now = stored.get(path), asked.get(path)
+            anew = path == "dataset.splits" and None in (before, now)  # not the published split
+            if before != now and (anew or path not in GROWS):
                 raise UserError(
                     f"{self.folder}: holds records of another protocol: {path} is "
-                    f"{stored.get(path)} there, {asked.get(path)} in this grid. Give the grid "
+                    f"{before} there, {now} in this grid. Give the grid "
                     f"another name, or another folder with --results."
                 )
 

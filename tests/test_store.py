@@ -219,3 +219,14 @@ def test_a_stored_grid_that_is_none_is_an_error_that_names_it(store, work, conte
     (store.folder / "grid.yaml").write_text(content)
     with pytest.raises(UserError, match="tiny"):
         store.compare(work[0])
+
+
+def test_splits_may_grow_but_are_no_growth_of_the_published_one(tmp_path):
+    published, two, three = (tiny_grid(dataset={"splits": number}) for number in (None, 2, 3))
+    for first, others in ((published, [two]), (two, [published])):
+        store = Store(tmp_path / f"{first.dataset.splits}")
+        store.open(first)
+        for other in others:
+            with pytest.raises(UserError, match=r"another protocol: dataset\.splits is"):
+                store.compare(other)
+    store.compare(three)

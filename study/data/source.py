@@ -51,7 +51,9 @@ def joined(first: Images, then: Images) -> Images:
     """Images of one kind, one after the other."""
     if isinstance(first, Pictures) and isinstance(then, Pictures):
         return first.join(then)
-    return np.concatenate([np.asarray(first), np.asarray(then)])
+    if isinstance(first, Pictures) or isinstance(then, Pictures):
+        raise DataError("dataset: training and test images must both be in memory, or both on disk")
+    return np.concatenate([first, then])
 
 
 @dataclass(frozen=True)
