@@ -75,7 +75,7 @@ def test_the_images_are_one_copy_for_all_workers(grid_file, tmp_path):
         "from study.execute import Work\n"
         "from study.results import Results\n"
         "class Tell(Work):\n"
-        "    def do(self, job, means):\n"
+        "    def do(self, job, means, keeper):\n"
         "        flags = [a.flags for s in (self.dataset.pool, self.dataset.test)"
         " for a in (s.images, s.labels)]\n"
         "        own = any(f.owndata or f.writeable for f in flags)\n"
@@ -84,5 +84,5 @@ def test_the_images_are_one_copy_for_all_workers(grid_file, tmp_path):
         "sys.exit(run.main(sys.argv[1:]))\n"
     )
     out = command(grid_file(), "--results", tmp_path, "--workers", "2", program=("-c", program))
-    assert out.count("shared") == 2
+    assert out.count("shared") == 6, "a job for each training from fresh weights"
     assert "owned" not in out
