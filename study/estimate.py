@@ -63,13 +63,13 @@ def estimate(dues: Sequence[Due], grid: Grid, pace: Pace, workers: int) -> float
 
 
 def _evaluated(dues: Sequence[Due], grid: Grid) -> int:
-    """Images that networks are shown at one look; those of a second phase whose features are kept
-    cost nothing.
+    """Images that networks are shown at one look, as far as the grid says how many; those of a
+    second phase whose features are kept cost nothing.
     """
     data, still = grid.dataset, grid.net.still
     judged = grid.form.classes * ((data.test_per_class or 0) + (data.validation_per_class or 0))
     pool = [data.train_per_class or 0] * grid.form.classes
-    own = grid.imbalance.kind != "natural"  # whose counts only the data know
+    own = data.train_per_class is not None or grid.imbalance.kind == "counts"
     return sum(
         (judged + (sum(due.case.roles(pool).counts) if own else 0))
         * (len(due.full) + (0 if still else len(due.second)))

@@ -64,7 +64,7 @@ def run_job(
         for case in drawn.values()
         for training in case.due.trainings
     ]
-    labels = Labels(*(tensor(split.labels).to(means.device) for split in dataset.splits))
+    labels = Labels(*(tensor(split.labels).to(means.device) for split in dataset.all_three))
     judged: dict[str, Record] = {}
     predictions: dict[str, np.ndarray] = {}
     notes: list[str] = []

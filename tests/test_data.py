@@ -358,7 +358,7 @@ def test_validation_images_are_held_out_of_the_training_images_alone():
     assert held.validation.counts(3) == (5,) * 3
     assert held.pool.counts(3) == (15,) * 3
     assert np.array_equal(held.test.images, plain.test.images)
-    assert distinct(*held.splits) == distinct(*plain.splits)
+    assert distinct(*held.all_three) == distinct(*plain.all_three)
     again = waves(test_per_class=8, validation_per_class=5).dataset(Path(), 1)
     other = waves(test_per_class=8, validation_per_class=5).dataset(Path(), 2)
     assert np.array_equal(held.validation.images, again.validation.images)
@@ -379,7 +379,7 @@ def test_splits_shuffle_all_images_anew_class_by_class():
     for split in splits:
         assert split.test.counts(3) == (8,) * 3
         assert split.pool.counts(3) == (20,) * 3
-        assert distinct(*split.splits) == distinct(*published.splits)
+        assert distinct(*split.all_three) == distinct(*published.all_three)
     tests = [{image.tobytes() for image in s.test.images} for s in [published, *splits]]
     assert len({frozenset(test) for test in tests}) == 4
     mixed = tests[1] & distinct(published.pool)
@@ -404,7 +404,7 @@ def test_a_share_is_taken_of_every_class_and_leaves_the_counts_uneven(monkeypatc
     dataset = waves(test_share=0.25).dataset(Path(), 1)
     assert dataset.test.counts(3) == (10, 3, 1), "to the nearest, halves up, never none"
     assert dataset.pool.counts(3) == (30, 7, 2)
-    assert len(distinct(*dataset.splits)) == 53
+    assert len(distinct(*dataset.all_three)) == 53
     with pytest.raises(DataError, match=r"test_share: class 2 has 3 images; none would be left"):
         waves(test_share=0.9).dataset(Path(), 1)
 

@@ -298,8 +298,8 @@ def test_no_image_is_in_two_of_pool_test_and_validation(tmp_path, more):
     for split in range(more.get("splits", 1)):
         number = split if "splits" in more else None
         dataset = grid.dataset.dataset(tmp_path, grid.seed, number)
-        parts = [{image.tobytes() for image in part.images} for part in dataset.splits]
-        assert [len(part) for part in parts] == [len(part) for part in dataset.splits]
+        parts = [{image.tobytes() for image in part.images} for part in dataset.all_three]
+        assert [len(part) for part in parts] == [len(part) for part in dataset.all_three]
         assert len(set.union(*parts)) == sum(map(len, parts))
         assert set.union(*parts) <= published
         assert len(parts[2]) == 16

@@ -22,6 +22,9 @@ class Leaving(Synthetic):
     name: str
     def load(self, folder): sys.exit(0)
 
+class Plain(Synthetic):
+    name: str
+
 class Nan(Synthetic):
     name: str
     def load(self, folder):
@@ -45,6 +48,12 @@ class Wide(Profile):
     def points(self): yield Cell(self.kind, self.rho)
     @staticmethod
     def roles(cell, pool, n_max, rng): return Roles((5,) * len(pool), ())
+
+class Half(Profile):
+    needs_n_max = False
+    def points(self): yield Cell(self.kind)
+    @staticmethod
+    def roles(cell, pool, n_max, rng): return Roles(tuple(n * n // n // 2 for n in pool), ())
 
 class Strange(Twice):
     def points(self): yield Cell(self.kind, 2.0, more={"n": np.int64(3)})
@@ -74,9 +83,9 @@ def refused(tmp_path, monkeypatch, grid_file, capsys):
     (tmp_path / "own_slips.py").write_text(OWN)
     monkeypatch.delitem(sys.modules, "own_slips", raising=False)
 
-    def go(**changes):
+    def go(*more, **changes):
         path = grid_file(**changes)
-        words = ["--executor", "inprocess", "--results", str(tmp_path / "results")]
+        words = [*more, "--executor", "inprocess", "--results", str(tmp_path / "results")]
         code = main([str(path), *words, "--data", str(tmp_path)])
         said = capsys.readouterr()
         assert "Traceback" not in said.err
@@ -126,6 +135,14 @@ def test_a_slip_is_told_before_anything_is_trained(refused, tmp_path, changes, t
     assert told in said
     assert code == 2
     assert not Store(tmp_path / "results" / "tiny").records()
+
+
+def test_a_profile_that_lives_off_the_pool_is_planned_without_one(refused):
+    """A plan has no data: it must not make a pool up."""
+    bare = {key: value for key, value in TINY_SET.items() if key != "train_per_class"}
+    source = {"name": "own_slips:Plain", **bare, "train_per_class": None}
+    code, said = refused("--plan", dataset=source, imbalance={"kind": "own_slips:Half"})
+    assert (code, "full trainings" in said) == (0, True)
 
 
 def test_a_sampling_that_keeps_nothing_of_a_case_is_told(refused):

@@ -69,7 +69,7 @@ class Dataset:
     scale: float
 
     @property
-    def splits(self) -> tuple[Split, Split, Split]:
+    def all_three(self) -> tuple[Split, Split, Split]:
         """Pool, test and validation."""
         return self.pool, self.test, self.validation
 
