@@ -7,9 +7,9 @@ from rich.console import Console
 from rich.table import Table
 
 from analysis.command import read, study_parser
-from analysis.load import PLACE
 from analysis.methods import methods_of
 from analysis.selection import CHOICE, SCORES, contended, flattery, select, unvalidated
+from analysis.stores import PLACE
 from study.command import guarded
 
 COLUMNS = (

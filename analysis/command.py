@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis.load import check_protocol, load, studies
+from analysis.records import load
+from analysis.stores import check_protocol, studies
 from study.command import Parser, place
 from study.errors import UserError
 

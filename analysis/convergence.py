@@ -79,6 +79,7 @@ def picture(records: pd.DataFrame, note: str) -> Drawing:
             title=", ".join([protocol(records), *place(records), f"n = {span(measured['n'])}"]),
             caption=" ".join([*caption(records, measured), note]).strip(),
             panels=[METHODS[id].label for id in ids],
+            data=measured,
             legend=[
                 Line2D([], [], label=label, **Style("#000000", dash, marker).line())
                 for label, dash in PARTS.values()

@@ -88,6 +88,7 @@ def draw(spec: Curves, data: pd.DataFrame, note: str = "") -> Drawing:
             title=f"{protocol(records)}, n = {span(cells['n'])}",
             caption=" ".join([*caption(spec, records, cells), note]).strip(),
             panels=[f"{spec.panel.symbol} = {v:g}" if spec.panel else "" for v in values],
+            data=cells,
             legend=legend,
             columns=columns,
             shared=spec.shared,

@@ -60,6 +60,7 @@ def draw(data: pd.DataFrame) -> Drawing:
             title=f"{dataset(data)}: training images of each class",
             caption=" ".join(said),
             panels=[title(row) for row in cases],
+            data=listed(cases),
             legend=handles if any(minority(row) for row in cases) else (),
             columns=2,
         )
@@ -111,6 +112,17 @@ def title(row: pd.Series) -> str:
     asked = kind in BY_LABEL
     rho = f"{row['rho']:g}" if asked else f"{found:.3g}" if found < 100 else f"{found:.0f}"
     return rf"{shorten(name_of({}, kind), 24)}, $\rho$ = {rho}{mu}"
+
+
+def listed(cases: list[pd.Series]) -> pd.DataFrame:
+    """A row a class of each case: its images, and whether it is a minority class."""
+    rows = [
+        (letter, row["imbalance"], row["rho"], row["mu"], label, size, label in minority(row))
+        for letter, row in zip("abc", cases, strict=False)
+        for label, size in enumerate(row["class_counts"])
+    ]
+    names = ["panel", "imbalance", "rho", "mu", "class", "images", "minority"]
+    return pd.DataFrame(rows, columns=names)
 
 
 def bars(row: pd.Series, axes: Axes) -> None:

@@ -38,12 +38,18 @@ class Blank:
     why: str
 
 
-Drawing = Figure | Blank
+class Picture(Figure):
+    """A figure that knows what was drawn: its page, with title, caption and rows of data."""
+
+    page: "Page"
+
+
+Drawing = Picture | Blank
 
 
 @dataclass(frozen=True)
 class Page:
-    """What stands around the panels.
+    """What stands around the panels, and the rows that the panels show.
 
     `columns` of the legend are filled one after the other; `shared`: the panels have one y axis.
     """
@@ -51,6 +57,7 @@ class Page:
     title: str
     caption: str
     panels: Sequence[str]
+    data: pd.DataFrame
     legend: Sequence[Artist] = ()
     columns: int = 1
     shared: bool = True
@@ -66,7 +73,7 @@ class Page:
         n = len(self.panels)
         return (WIDTH[n] - LEFT - RIGHT - self.gap * (n - 1)) / n
 
-    def lay(self) -> tuple[Figure, list[Axes]]:
+    def lay(self) -> tuple[Picture, list[Axes]]:
         """The figure, and its panels still empty, their y axis in common where it is shared."""
         width = WIDTH[len(self.panels)]
         room = width - LEFT - RIGHT
@@ -79,7 +86,8 @@ class Page:
         top = bottom + PANEL
         height = top + (0.28 if any(self.panels) else 0.15) + TITLE_LINE * len(title)
 
-        figure = Figure(figsize=(width, height))
+        figure = Picture(figsize=(width, height))
+        figure.page = self
         FigureCanvasAgg(figure)
         axes: list[Axes] = []
         for i, label in enumerate(self.panels):

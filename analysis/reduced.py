@@ -39,6 +39,7 @@ def draw(data: pd.DataFrame, note: str = "") -> Drawing:
             title=rf"{protocol(records)}, $\rho$ = {rho:g}, n = {span(cells['n'])}",
             caption=" ".join([*caption(data, records, cells, rho), note]).strip(),
             panels=[METHODS[id].label for id in methods],
+            data=cells,
             legend=[Line2D([], [], label=labels[n], **looks[n].line()) for n in numbers],
             columns=-(-len(numbers) // 3),
         )

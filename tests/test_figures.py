@@ -16,9 +16,10 @@ from matplotlib.figure import Figure
 from analysis import stats
 from analysis.curves import FIGURES, TRAINED, paper_mus, spread
 from analysis.figures import drawers, main
-from analysis.load import TYPES, load, studies
 from analysis.methods import families
 from analysis.page import Blank
+from analysis.records import TYPES, load
+from analysis.stores import studies
 from analysis.style import SPARE, STYLES
 from study.methods import METHODS
 from study.schema import SCHEMA

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from analysis.load import load
+from analysis import load
 from study.run import main
 from tests.conftest import ROOT
 

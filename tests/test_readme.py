@@ -136,5 +136,5 @@ def test_every_path_the_readme_names_is_there():
 def test_the_lines_that_read_a_store_read_it(run, tmp_path, monkeypatch, capsys):
     run(name="quickstart", methods=["baseline", "oversampling"])
     monkeypatch.chdir(tmp_path)
-    run_block("from analysis.load import load")
+    run_block("from analysis import load")
     assert "oversampling" in capsys.readouterr().out

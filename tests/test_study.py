@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import yaml
 
+from analysis import load
 from analysis.figures import main as draw
-from analysis.load import load
 from study.run import main
 from tests.conftest import raw_grid
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from analysis.load import load
+from analysis import load
 from study.schema import VOLATILE
 from study.store import Store
 from tests.conftest import ROOT

@@ -1,18 +1,13 @@
-"""Stores of records, found below a folder and read into tidy frames."""
+"""The studies below a folder, and whether their records may be averaged."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
-import pyarrow as pa
 
 from analysis.selection import contended
 from study.errors import UserError, nearest
-from study.parts import find_parts, read_parts
-from study.schema import SCHEMA
-
-TYPES = {pa.string(): pd.StringDtype(), pa.int32(): pd.Int32Dtype(), pa.int64(): pd.Int64Dtype()}
-"""Columns that may be null keep their type; a float's null is NaN."""
+from study.parts import find_parts
 
 PROTOCOL = ("dataset", "model", "iterations", "batch", "seed")
 """Columns with one value in a study: a mean over several would mix different experiments."""
@@ -26,18 +21,6 @@ PLACE = (
     *CANDIDATE,
 )
 """Columns that name one record of a study."""
-
-
-def load(folders: Path | Sequence[Path], columns: Sequence[str] | None = None) -> pd.DataFrame:
-    """The records below a folder, or below several: a row each, typed as the schema says.
-
-    A part that cannot be read is a UserError that names it.
-    """
-    below = [folders] if isinstance(folders, Path) else list(folders)
-    wanted = sorted({"record_id", *columns}) if columns else None
-    table = read_parts(below, wanted).select(wanted or SCHEMA.names)
-    frame: pd.DataFrame = table.to_pandas(types_mapper=TYPES.get)
-    return frame
 
 
 def studies(results: Path, names: Sequence[str] = ()) -> dict[str, Path]:

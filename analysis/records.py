@@ -1,0 +1,35 @@
+"""Records, read from stores into one tidy frame."""
+
+from collections.abc import Sequence
+from os import PathLike
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+
+from study.parts import read_parts
+from study.schema import COLUMNS, SCHEMA
+
+TYPES = {pa.string(): pd.StringDtype(), pa.int32(): pd.Int32Dtype(), pa.int64(): pd.Int64Dtype()}
+"""Columns that may be null keep their type; a float's null is NaN."""
+
+ABOUT = {name: about for name, _, about in COLUMNS}
+"""What each column means; docs/records.md is this as a page."""
+
+Folder = str | PathLike[str]
+
+
+def load(folders: Folder | Sequence[Folder], columns: Sequence[str] | None = None) -> pd.DataFrame:
+    """The records below a folder, or below several: a row each, typed as the schema says.
+
+    A folder may be a store, or hold stores, finished or not; what an older version wrote is read
+    with the columns that it lacks filled in. A record that stands in two stores is one row.
+    `columns`: these alone, and the record's id. `frame.attrs["about"]` says what each one means.
+    A part that cannot be read, or of a version that is not known, is a UserError that names it.
+    """
+    below = [folders] if isinstance(folders, str | PathLike) else list(folders)
+    wanted = sorted({"record_id", *columns}) if columns else None
+    table = read_parts([Path(folder) for folder in below], wanted)
+    frame: pd.DataFrame = table.select(wanted or SCHEMA.names).to_pandas(types_mapper=TYPES.get)
+    frame.attrs["about"] = {name: ABOUT[name] for name in frame.columns}
+    return frame
