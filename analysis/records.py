@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 
+from study.errors import UserError
 from study.parts import read_parts
 from study.schema import COLUMNS, SCHEMA
 
@@ -25,9 +26,13 @@ def load(folders: Folder | Sequence[Folder], columns: Sequence[str] | None = Non
     A folder may be a store, or hold stores, finished or not; what an older version wrote is read
     with the columns that it lacks filled in. A record that stands in two stores is one row.
     `columns`: these alone, and the record's id. `frame.attrs["about"]` says what each one means.
-    A part that cannot be read, or of a version that is not known, is a UserError that names it.
+    A folder that is not there, a part that cannot be read, or one of a version that is not known
+    is a UserError that names it.
     """
     below = [folders] if isinstance(folders, str | PathLike) else list(folders)
+    for folder in map(Path, below):
+        if not folder.is_dir():
+            raise UserError(f"{folder}: {'not a folder' if folder.exists() else 'no such folder'}")
     wanted = sorted({"record_id", *columns}) if columns else None
     table = read_parts([Path(folder) for folder in below], wanted)
     frame: pd.DataFrame = table.select(wanted or SCHEMA.names).to_pandas(types_mapper=TYPES.get)
