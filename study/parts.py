@@ -3,7 +3,9 @@
 import os
 import uuid
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import BinaryIO
 
@@ -21,7 +23,9 @@ def read_parts(folders: Sequence[Path], columns: list[str] | None = None) -> pa.
     if not paths:
         wanted = pa.schema([SCHEMA.field(c) for c in columns]) if columns else SCHEMA
         return wanted.empty_table()
-    table = pa.concat_tables([read_part(path, columns) for path in paths]).sort_by("record_id")
+    with ThreadPoolExecutor() as pool:
+        tables = list(pool.map(lambda path: read_part(path, columns), paths))
+    table = pa.concat_tables(tables).sort_by("record_id")
     ids = table["record_id"].to_numpy()
     first = np.ones(len(ids), bool)
     first[1:] = ids[1:] != ids[:-1]
@@ -52,11 +56,10 @@ def read_part(path: Path, columns: list[str] | None = None) -> pa.Table:
                 known = ", ".join([*SINCE, VERSION])
                 raise UserError(f"{path}: schema version {found}, this program reads {known}")
             later = SINCE.get(found, {})
-            own = pa.schema([field for field in SCHEMA if field.name not in later])
-            if not file.schema_arrow.equals(own):
+            if not file.schema_arrow.equals(_written(found)):
                 raise UserError(f"{path}: its columns are not those of schema version {found}")
             wanted = SCHEMA.names if columns is None else columns
-            table = file.read([name for name in wanted if name not in later])
+            table = file.read([name for name in wanted if name not in later], use_threads=False)
             rows = file.metadata.num_rows
             fields = [SCHEMA.field(name) for name in wanted]
             arrays = [
@@ -66,6 +69,13 @@ def read_part(path: Path, columns: list[str] | None = None) -> pa.Table:
             return pa.table(arrays, schema=pa.schema(fields, metadata=SCHEMA.metadata))
     except (pa.ArrowException, OSError) as error:
         raise UserError(f"{path}: not a readable part of records ({error})") from None
+
+
+@cache
+def _written(version: str) -> pa.Schema:
+    """The schema of the parts of that version."""
+    later = SINCE.get(version, {})
+    return pa.schema([field for field in SCHEMA if field.name not in later])
 
 
 @contextmanager
