@@ -21,9 +21,12 @@ def contended(data: pd.DataFrame) -> pd.DataFrame:
 def select(data: pd.DataFrame, by: str) -> pd.DataFrame:
     """One record for each choice: the one with the best score, as they stand in `data`.
 
-    A diverged record loses to any other; of equal scores the larger base rate wins, then the
+    Of a grid that crosses subsets the first of each replicate: the others are no replicates. A
+    diverged record loses to any other; of equal scores the larger base rate wins, then the
     lower run. Where all diverged one stays, to be counted.
     """
+    if crossed(data):
+        data = data[data["subset"] == 0]
     if by == "best_on_validation" and len(missing := unvalidated(data)):
         row = missing.iloc[0]
         raise UserError(
@@ -37,6 +40,11 @@ def select(data: pd.DataFrame, by: str) -> pd.DataFrame:
         ["_lost", SCORES[by], "base_rate", "run"], ascending=[True, False, False, True]
     )
     return data.iloc[sorted(ranked.drop_duplicates(CHOICE).index)]
+
+
+def crossed(data: pd.DataFrame) -> bool:
+    """Whether each replicate has subsets of its own, numbered from 0."""
+    return bool((data["subset"] != data["replicate"]).any())
 
 
 def unvalidated(data: pd.DataFrame) -> pd.DataFrame:
@@ -60,9 +68,10 @@ def flattery(data: pd.DataFrame) -> pd.DataFrame:
 
 def remark(data: pd.DataFrame, by: str) -> str:
     """What a caption says of a selection from `data`; nothing where there was none to make."""
+    first = "The first subset of each replicate." if crossed(data) else ""
     rivals = contended(data)
     if rivals.empty:
-        return ""
+        return first
     sizes = data.groupby(CHOICE).size()
     low, high = sizes.min(), sizes.max()
     varied = [
@@ -71,9 +80,8 @@ def remark(data: pd.DataFrame, by: str) -> str:
         if (number := rivals[column].nunique()) > 1
     ]
     best = f"Best of {low if low == high else f'{low}-{high}'} ({' x '.join(varied)}) by AUC"
-    if by == "best_on_test":
-        return f"{best} on the test set, which flatters."
-    return f"{best} on validation images."
+    said = "the test set, which flatters" if by == "best_on_test" else "validation images"
+    return f"{best} on {said}. {first}".strip()
 
 
 if __name__ == "__main__":

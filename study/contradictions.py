@@ -49,6 +49,13 @@ def contradictions(grid: Grid) -> Iterable[Problem]:
         yield from wrong
         if not wrong and (why := _profile_problem(grid)):
             yield Problem("imbalance.kind", shown(profile.kind), why)
+        elif not wrong and grid.subsets is not None and _takes_all(grid):
+            yield Problem(
+                "subsets",
+                f"{grid.subsets}",
+                f"{profile.kind} imbalance takes every training image, so that all subsets would "
+                f"be one; leave this key out",
+            )
     try:
         net: object = grid.net
     except LookupError as error:
@@ -140,6 +147,25 @@ def _profile_problem(grid: Grid) -> str | None:
         return None if points else "its points give no Cell at all"
     except OWN as error:
         return f"it fails with {failure(error)}"
+
+
+def _takes_all(grid: Grid) -> bool:
+    """Whether a cell holds every image of its pool, however many there are."""
+    profile, classes, n_max = grid.imbalance, grid.form.classes, grid.dataset.train_per_class
+    least = n_max or 1000
+
+    def whole(cell: Cell, size: int) -> bool:
+        pool, rng = (size,) * classes, np.random.default_rng(0)
+        return tuple(profile.roles(cell, pool, n_max, rng).counts) == pool
+
+    try:
+        return any(
+            all(whole(cell, size) for size in (least, least + 1)) for cell in profile.points()
+        )
+    except OWN:
+        if profile.kind in PROFILES:
+            raise
+        return False  # what its own pool makes of it is told when that is there
 
 
 def _cell_problem(cell: Cell) -> str | None:

@@ -23,7 +23,10 @@ from study.section import Index, Section, Whole
 
 @dataclass(frozen=True)
 class Case:
-    """One imbalanced training set: a data set, a cell of the plane, a replicate."""
+    """One imbalanced training set: a data set, a cell of the plane, a replicate, a subset.
+
+    crossed: its replicate has several subsets, or may get them.
+    """
 
     dataset: dict[str, Any] = field(repr=False)
     seed: int
@@ -32,6 +35,7 @@ class Case:
     subset: int
     n_max: int | None
     split: int | None = None
+    crossed: bool = field(default=False, compare=False)
 
     @cached_property
     def id(self) -> str:
@@ -65,14 +69,19 @@ class Case:
         return draw(labels, roles.counts, seeds.subset(self._place, self.replicate, self.subset))
 
     def __str__(self) -> str:
-        split = "" if self.split is None else f", split {self.split}"
-        return f"{self.id} ({self.cell}, replicate {self.replicate}{split})"
+        parts = [str(self.cell), f"replicate {self.replicate}"]
+        parts += [f"subset {self.subset}"] if self.crossed else []
+        parts += [f"split {self.split}"] if self.split is not None else []
+        return f"{self.id} ({', '.join(parts)})"
 
 
 class Grid(Section):
     """The full scientific description of an experiment.
 
-    replicates: how often each cell is drawn. runs: how often each of its networks is trained.
+    replicates: how often each cell is drawn.
+    subsets: how often the images of a replicate are drawn, its minority classes or order kept;
+        their numbers begin at 0. null: once, and the subset has the replicate's number.
+    runs: how often each of its networks is trained.
     curve: after every so many iterations accuracy and loss are measured.
     """
 
@@ -84,6 +93,7 @@ class Grid(Section):
         Choice(name=name) for name in METHODS
     )
     replicates: Whole
+    subsets: Whole | None = None
     model: str
     recipe: Recipe
     runs: Whole = 1
@@ -102,12 +112,16 @@ class Grid(Section):
         return lookup(NETS, self.model)(self.form)
 
     def cases(self) -> Iterator[Case]:
-        """Every case: split by split, cell by cell, its replicates together."""
-        n_max = self.dataset.train_per_class
+        """Every case: split by split, cell by cell, its replicates together, the subsets of each
+        one after another.
+        """
+        n_max, crossed = self.dataset.train_per_class, self.subsets is not None
         for split, dataset in self.dataset.identities():
             for cell in self.imbalance.points():
                 for replicate in range(cell.replicates or self.replicates):
-                    yield Case(dataset, self.seed, cell, replicate, replicate, n_max, split)
+                    for subset in range(self.subsets) if self.subsets else (replicate,):
+                        drawn = cell, replicate, subset
+                        yield Case(dataset, self.seed, *drawn, n_max, split, crossed)
 
     @property
     def hash(self) -> str:

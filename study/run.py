@@ -129,6 +129,11 @@ def check_enough(dues: Sequence[Due], dataset: Dataset) -> None:
             raise DataError(f"imbalance.kind: its roles fail with {failure(error)}") from error
         if why := shortage(counts, pool):
             raise DataError(f"{key}: case {due.case}: {why}")
+        if due.case.crossed and tuple(counts) == tuple(pool):
+            raise DataError(
+                f"subsets: case {due.case}: it takes every training image there is, so that all "
+                f"subsets would be one; leave this key out, or take fewer images"
+            )
 
 
 def choose_place(options: argparse.Namespace, grid: Grid) -> Place:

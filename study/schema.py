@@ -19,7 +19,7 @@ POINT = pa.struct(
 
 COLUMNS: tuple[tuple[str, pa.DataType, str], ...] = (
     ("record_id", pa.string(), "hash of training, method and decision"),
-    ("case_id", pa.string(), "hash of data set, imbalance, replicate and seed"),
+    ("case_id", pa.string(), "hash of data set, imbalance, replicate, subset and seed"),
     ("training_id", pa.string(), "hash of case, net, recipe, sampling, loss and phase"),
     ("grid", pa.string(), "name of the grid"),
     ("dataset", pa.string(), "name of the data set"),

@@ -21,10 +21,13 @@ from study.results import Results, labels_of
 from study.schema import SCHEMA
 
 GROWS = (
-    *("name", "title", "methods", "replicates", "runs", "predictions", "dataset.splits"),
-    *("imbalance.rho", "imbalance.mu", "imbalance.cells"),
+    *("name", "title", "methods", "replicates", "subsets", "runs", "predictions"),
+    *("dataset.splits", "imbalance.rho", "imbalance.mu", "imbalance.cells"),
 )
 """Keys that may differ between two grids of one store: more of them is more of the same study."""
+
+ANEW = ("dataset.splits", "subsets")
+"""Those of which no number is more than null: with one the study is drawn in another way."""
 
 GRID, PARTS, PREDICTIONS = "grid.yaml", "records", "predictions"
 FAILURES, CHECKPOINTS = "failures", "checkpoints"
@@ -61,7 +64,7 @@ class Store:
         needed = _leaves(grid.identity())
         for path in sorted(stored.keys() | needed.keys()):
             before, now = stored.get(path), asked.get(path)
-            anew = path == "dataset.splits" and None in (before, now)  # not the published split
+            anew = path in ANEW and None in (before, now)
             if before != now and (anew or path not in GROWS):
                 raise UserError(
                     f"{self.folder}: holds records of another protocol: {path} is "
