@@ -1,5 +1,6 @@
 """The store: a folder of Parquet parts, each written whole or not at all, and the resolved grid."""
 
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import sha256
@@ -16,7 +17,7 @@ from study import strictyaml
 from study.checkpoints import Arrays
 from study.errors import UserError
 from study.grid import Grid
-from study.parts import find_parts, read_parts, whole
+from study.parts import find_parts, read_part, read_parts, whole
 from study.results import Results, labels_of
 from study.schema import SCHEMA
 
@@ -95,6 +96,26 @@ class Store:
                 pq.write_table(table, out, compression="zstd")
         for key in results.checkpoints:
             self._checkpoint(key).unlink(missing_ok=True)
+
+    def compact(self) -> tuple[int, int]:
+        """Put every record into one part; gives the parts before, and the records.
+
+        The one part is whole before the first of the others goes, and a record that stands in two
+        parts is read once: whenever it is stopped, nothing is lost or doubled.
+        """
+        before = find_parts(self.folder)
+        table = self.read()  # after the list: what is written meanwhile is read twice, not dropped
+        ids = "".join(table["record_id"].to_pylist())
+        path = self.folder / PARTS / f"all-{sha256(ids.encode()).hexdigest()[:16]}.parquet"
+        if before not in ([], [path]):
+            with whole(path) as out:
+                pq.write_table(table, out, compression="zstd")
+            if read_part(path, ["record_id"])["record_id"] != table["record_id"]:
+                raise UserError(f"{path}: not what was written; nothing was removed")
+            for part in before:
+                if part != path:
+                    part.unlink()
+        return len(before), len(table)
 
     def keep(self, key: str, arrays: Arrays) -> None:
         """Put a checkpoint in the place of the one before."""
@@ -185,3 +206,9 @@ def _intact(path: Path) -> bool:
     except (OSError, ValueError, EOFError):
         return False
     return True
+
+
+if __name__ == "__main__":
+    from study.upkeep import main  # the command
+
+    sys.exit(main())

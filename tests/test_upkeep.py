@@ -1,0 +1,126 @@
+"""Parts merged into one: the same records, whenever it is stopped, and one line for a mistake."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from study.parts import find_parts, read_parts
+from study.schema import SCHEMA, SINCE
+from study.store import Store
+from study.upkeep import main
+from tests.conftest import ROOT
+from tests.test_figures import step, write
+
+
+def rows():
+    return step([(10.0, 0.2), (10.0, 0.5)], replicates=3)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return write(rows(), tmp_path / "sweep", parts=7)
+
+
+def test_one_part_holds_every_record(folder, capsys):
+    before = Store(folder).read()
+    assert main(["compact", str(folder)]) == 0
+    assert capsys.readouterr().out == f"{folder}: 48 records, 7 parts before, 1 now\n"
+    assert len(find_parts(folder)) == 1
+    assert Store(folder).read().equals(before)
+    assert main(["compact", str(folder)]) == 0, "again, there is nothing to do"
+    assert capsys.readouterr().out.endswith("1 part before, 1 now\n")
+    assert Store(folder).read().equals(before)
+
+
+def test_a_record_in_two_parts_is_one(folder):
+    extra = pa.Table.from_pylist(rows()[:5], schema=SCHEMA)
+    pq.write_table(extra, folder / "records" / "again.parquet")
+    assert Store(folder).compact() == (8, 48)
+    (part,) = find_parts(folder)
+    assert pq.read_metadata(part).num_rows == 48
+
+
+def test_parts_of_an_older_version_are_written_in_this_one(folder):
+    lacking = set(SINCE["2"])
+    schema = pa.schema(
+        [field for field in SCHEMA if field.name not in lacking],
+        metadata={"schema_version": "2"},
+    )
+    old = [{k: v for k, v in row.items() if k not in lacking} for row in step([(50.0, 0.2)])]
+    pq.write_table(pa.Table.from_pylist(old, schema=schema), folder / "records" / "old.parquet")
+    before = Store(folder).read()
+    Store(folder).compact()
+    assert Store(folder).read().equals(before)
+
+
+def test_what_another_run_writes_meanwhile_stays(folder, monkeypatch):
+    """A part that appears after the list was made is not removed, whether it was read or not."""
+    late = pa.Table.from_pylist(step([(99.0, 0.2)]), schema=SCHEMA)
+    read = Store.read
+
+    def and_write(store):
+        table = read(store)
+        pq.write_table(late, folder / "records" / "late.parquet")
+        return table
+
+    monkeypatch.setattr(Store, "read", and_write)
+    Store(folder).compact()
+    monkeypatch.undo()
+    assert len(Store(folder).read()) == 48 + len(late)
+
+
+def test_a_part_that_cannot_be_read_stops_it_before_anything_goes(folder, capsys):
+    (folder / "records" / "3.parquet").write_bytes(b"garbage")
+    assert main(["compact", str(folder)]) == 2
+    assert "3.parquet: not a readable part of records" in capsys.readouterr().err
+    assert len(find_parts(folder)) == 7
+
+
+@pytest.mark.parametrize("words", [["compact"], ["merge"], [], ["compact", "nowhere"]])
+def test_mistakes_are_one_line(words, capsys):
+    try:
+        code = main(words)
+    except SystemExit as error:
+        code = error.code
+    said = capsys.readouterr().err
+    assert code == 2
+    assert "Traceback" not in said
+    assert said.strip()
+
+
+def test_an_empty_folder_and_a_folder_of_stores(folder, tmp_path, capsys):
+    write(step([(99.0, 0.2)]), tmp_path / "other")
+    assert main(["compact", str(tmp_path)]) == 2
+    assert "holds several stores; compact one at a time" in capsys.readouterr().err
+    (tmp_path / "empty").mkdir()
+    assert main(["compact", str(tmp_path / "empty")]) == 2
+    assert "no records in it; needed: a store" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("attempt", range(2))
+def test_killed_at_any_moment_nothing_is_lost_or_doubled(tmp_path, attempt):
+    folder = write(step([(10.0, 0.2), (10.0, 0.5)], replicates=25), tmp_path / "sweep", parts=200)
+    before = read_parts([folder])
+    words = [sys.executable, "-c", PROGRAM, str(folder)]
+    with subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE) as process:
+        process.stdout.readline()  # its imports are done
+        time.sleep(0.05 + 0.15 * attempt)
+        os.kill(process.pid, signal.SIGKILL)
+    assert read_parts([folder]).equals(before)
+    assert main(["compact", str(folder)]) == 0
+    assert read_parts([folder]).equals(before)
+    assert len(find_parts(folder)) == 1
+
+
+PROGRAM = """
+import sys
+from study.upkeep import main
+print("ready", flush=True)
+main(["compact", sys.argv[1]])
+"""
