@@ -40,7 +40,7 @@ def parser() -> argparse.ArgumentParser:
     one = commands.add_parser(
         "compact",
         help="merge the parts of each store into one",
-        description="Merge the parts of each store into one. Killed at any moment, it loses nothing.",
+        description="Merge a store's parts into one. Killed at any moment it loses nothing.",
     )
     one.add_argument("folders", nargs="+", type=place, metavar="DIR")
     return p
