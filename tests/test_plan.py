@@ -21,7 +21,7 @@ from tests.conftest import ROOT, raw_grid, tiny_grid
         ("cifar10_linear", 4, 160, 96, 64),
         ("cifar10_resplit", 36, 1440, 864, 576),
         ("imagenet_step", 5, 15, 15, 0),
-        ("full_mnist", 1, 1, 1, 0),
+        ("full_mnist", 5, 5, 5, 0),
     ],
 )
 def test_the_papers_grids_come_to_the_papers_counts(name, cases, networks, full, second):
