@@ -1,0 +1,169 @@
+"""The command: the verdict on each of the paper's conclusions, from the stores below a folder."""
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from analysis.command import read, study_parser
+from analysis.figures import best
+from analysis.selection import SCORES, remark
+from analysis.stores import PLACE
+from analysis.verdicts import (
+    CONTRADICTED,
+    NOT_RUN,
+    REPRODUCED,
+    UNDERPOWERED,
+    WORST,
+    Judged,
+    Part,
+    judge,
+    numbers,
+)
+from study.command import guarded, place
+from study.errors import UserError
+from study.parts import whole
+
+COLUMNS = (
+    *PLACE, "class_counts", "precision", "status", "auc", "accuracy", "auc_per_class",
+    "test_counts", "validation_auc", "curve",
+)  # fmt: skip
+
+WIDTH = 100
+"""Characters of a line where no terminal says how many."""
+
+STYLES = {REPRODUCED: "green", CONTRADICTED: "bold red", UNDERPOWERED: "yellow", NOT_RUN: "dim"}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit code: 0 whatever the verdicts, 2 wrong use, 130 stopped."""
+    p = study_parser("python -m analysis.claims", "Judge the paper's conclusions C1 to C14.")
+    p.add_argument(
+        "--select",
+        choices=tuple(SCORES),
+        default="best_on_test",
+        help="which of several rates and runs is judged (default: best_on_test, as in the paper)",
+    )
+    p.add_argument("--json", type=place, metavar="FILE", help="write the verdicts there too")
+    options = p.parse_args(arguments)
+
+    def body() -> int:
+        stores = read(options.results, options.study, COLUMNS)
+        claims = judge({name: best(name, data, options.select) for name, data in stores.items()})
+        if options.json:
+            write(claims, options.json)
+        chosen = {name: remark(data, options.select) for name, data in stores.items()}
+        show(claims, [f"{name}: {said}" for name, said in chosen.items() if said])
+        return 0
+
+    return guarded(body, "stopped")
+
+
+def write(claims: Sequence[Judged], path: Path) -> None:
+    """The claims as a list of objects, numbers or null; the file is whole or not there."""
+    text = json.dumps([fields(claim) for claim in claims], indent=1, allow_nan=False)
+    try:
+        with whole(path, replace=True) as out:
+            out.write(f"{text}\n".encode())
+    except OSError as error:
+        raise UserError(f"--json {path}: cannot be written ({error.strerror})") from None
+
+
+def fields(claim: Judged) -> dict[str, Any]:
+    """What is written of a claim."""
+    names = ("id", "verdict", "effect", "low", "high", "n", "statement", "scope", "figure")
+    parts = [asdict(part) for part in claim.parts]
+    return {name: getattr(claim, name) for name in names} | {"parts": parts}
+
+
+def show(claims: Sequence[Judged], remarks: Sequence[str]) -> None:
+    """The table of claims, and below it what each verdict rests on."""
+    width = None if sys.stdout.isatty() else WIDTH
+    console = Console(highlight=False, emoji=False, markup=False, width=width)
+    console.print(summary(claims))
+    console.print(table(claims))
+    console.print(
+        "\nA claim has its worst part's verdict (contradicted, underpowered, reproduced), and its "
+        "row that part's numbers. A part is reproduced where its 95 % interval lies inside what "
+        "agrees with the claim, contradicted where wholly outside, underpowered where it reaches "
+        "over a limit or there are too few draws for one. n: cases that enter."
+    )
+    for said in remarks:
+        console.print(said)
+    for claim in claims:
+        console.print(Text(f"\n{claim.id}  {claim.verdict}", style=STYLES[claim.verdict]))
+        indented(console, 4, Text(claim.statement))
+        for verdict in WORST[:-1]:
+            for part in claim.parts:
+                if part.verdict == verdict:
+                    indented(console, 4, *of_part(part))
+        for reason, says in not_run(claim).items():
+            indented(console, 4, Text.assemble((NOT_RUN, STYLES[NOT_RUN]), f"  {reason} ({says})"))
+
+
+def summary(claims: Sequence[Judged]) -> str:
+    """How many claims have which verdict."""
+    counts = {verdict: sum(claim.verdict == verdict for claim in claims) for verdict in STYLES}
+    return ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
+
+
+def table(claims: Sequence[Judged]) -> Table:
+    """A row a claim, with the numbers of the part that decided."""
+    rows = Table(box=None, pad_edge=False, padding=(0, 2, 1, 0))
+    for heading, ratio in (("claim", None), ("", 1), ("verdict", None), ("effect", None)):
+        rows.add_column(heading, ratio=ratio, no_wrap=ratio is None)
+    rows.add_column("agrees if", no_wrap=True)
+    rows.add_column("n", justify="right", no_wrap=True)
+    for claim in claims:
+        part = claim.deciding
+        effect = numbers(part, part.unit).replace(" [", "\n[")
+        rows.add_row(
+            claim.id,
+            claim.statement,
+            Text(claim.verdict, style=STYLES[claim.verdict]),
+            "\n".join(filter(None, [effect, part.figure])),
+            part.threshold,
+            "-" if part.n is None else f"{part.n:,}",
+        )
+    return rows
+
+
+def indented(console: Console, by: int, first: Text, *more: Text) -> None:
+    """Paragraphs set in from the left, those after the first further."""
+    for text, indent in ((first, by), *((text, 2 * by) for text in more)):
+        for line in text.wrap(console, console.width - indent):
+            line.rstrip()
+            console.print(Text(" " * indent).append_text(line))
+
+
+def of_part(part: Part) -> list[Text]:
+    """A part, and why where it is not reproduced."""
+    shorter = f", {part.shorter}" if part.shorter else ""
+    found = f"{numbers(part, part.unit)}; agrees if {part.threshold}; n {part.n:,}"
+    said = f"  {part.says}: {found}. {part.where}{shorter}."
+    text = Text.assemble((part.verdict, STYLES[part.verdict]), said)
+    if part.verdict == REPRODUCED:
+        return [text]
+    return [text, Text(f"Why: {part.reason}"), Text(f"Limit: {part.why}")]
+
+
+def not_run(claim: Judged) -> dict[str, str]:
+    """Why parts were not run, with the part that has that reason, or how many have."""
+    found: dict[str, list[str]] = {}
+    for part in claim.parts:
+        if part.verdict == NOT_RUN:
+            found.setdefault(part.reason, []).append(part.says)
+    return {
+        reason: says[0] if len(says) == 1 else f"{len(says)} parts"
+        for reason, says in found.items()
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())
