@@ -11,10 +11,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from analysis.command import read, study_parser
-from analysis.figures import best
-from analysis.selection import SCORES, remark
+from analysis.command import study_parser
+from analysis.selection import SCORES
 from analysis.stores import PLACE
+from analysis.study import gathered
 from analysis.verdicts import (
     CONTRADICTED,
     NOT_RUN,
@@ -54,12 +54,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = p.parse_args(arguments)
 
     def body() -> int:
-        stores = read(options.results, options.study, COLUMNS)
-        claims = judge({name: best(name, data, options.select) for name, data in stores.items()})
+        studies = gathered(options.results, options.study, options.select, COLUMNS)
+        claims = judge({study.name: study.chosen for study in studies})
         if options.json:
             write(claims, options.json)
-        chosen = {name: remark(data, options.select) for name, data in stores.items()}
-        show(claims, [f"{name}: {said}" for name, said in chosen.items() if said])
+        show(claims, [f"{study.name}: {study.note}" for study in studies if study.note])
         return 0
 
     return guarded(body, "stopped")

@@ -85,6 +85,7 @@ def picture(records: pd.DataFrame, note: str) -> Drawing:
                 for label, dash in PARTS.values()
             ],
             columns=2,
+            shared_x=True,
         )
         figure, panels = page.lay()
         for id, axes in zip(ids, panels, strict=True):

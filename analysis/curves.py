@@ -3,19 +3,34 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import accumulate, chain, islice, pairwise
 
 import pandas as pd
 from matplotlib.artist import Artist
+from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from analysis.lines import Axis, bands, line, missing, points, scale_x, scale_y, span
 from analysis.methods import families, methods_of
-from analysis.page import Blank, Drawing, Page, of_test_set, pooled, protocol
+from analysis.page import (
+    Blank,
+    Drawing,
+    Page,
+    Picture,
+    dataset,
+    letters,
+    of_test_set,
+    pooled,
+    protocol,
+)  # fmt: skip
 from analysis.style import Style, imbalance_of, styles_of, theme
 from study.methods import METHODS, Method
 
 TRAINED = tuple(id for id, method in METHODS.items() if method.decision == "argmax")
 """The methods whose AUC differs: another decision on the same outputs leaves it as it is."""
+
+TOLD_BY = ["method", "sampling", "loss", "second_phase", "decision"]
+"""Columns that tell what a method is."""
 
 PAPER_MUS = [0.2, 0.5, 0.8]
 
@@ -34,7 +49,7 @@ def paper_mus(values: Sequence[float]) -> list[float]:
 
 RHO = Axis("rho", r"Imbalance ratio $\rho$", r"$\rho$", log=True)
 MU = Axis("mu", r"Fraction of minority classes $\mu$", r"$\mu$")
-N_MINORITY = Axis("n_minority", "Number of minority classes", "minority classes")
+N_MINORITY = Axis("n_minority", "Minority classes", "minority classes")
 MEASURES = {"auc": "Multi-class ROC AUC (%)", "accuracy": "Accuracy (%)"}
 
 
@@ -67,45 +82,94 @@ FIGURES: dict[str, Curves] = {
 }
 
 
+@dataclass(frozen=True)
+class Row:
+    """What a figure shows of one study, its `data`, and what else the caption is to say of it."""
+
+    data: pd.DataFrame
+    records: pd.DataFrame
+    cells: pd.DataFrame
+    note: str
+
+    @property
+    def values(self) -> list[float]:
+        """What its panels are of."""
+        return sorted(self.records["panel"].unique())
+
+
 def draw(spec: Curves, data: pd.DataFrame, note: str = "") -> Drawing:
     """The figure: means over replicates with bootstrap bands, of `data`, one study's records.
 
     `note`: what else the caption is to say.
     """
-    methods = methods_of(data)
-    records = chosen(spec, data, drawn(spec, methods))
+    row = row_of(spec, data, note)
+    return row if isinstance(row, Blank) else plate(spec, [row])
+
+
+def row_of(spec: Curves, data: pd.DataFrame, note: str = "") -> Row | Blank:
+    """What the figure shows of a study, or why it shows nothing."""
+    records = chosen(spec, data, drawn(spec, methods_of(data)))
     if records.empty:
         return Blank(reason(spec, data))
     cells = points(records)
     if cells.empty:
         return Blank(f"all {len(records)} records of {spec.kind} imbalance diverged")
+    return Row(data, records, cells, note)
+
+
+def plate(spec: Curves, rows: Sequence[Row]) -> Picture:
+    """The figure of one study, or of several: a row of panels each, or one row of single panels."""
+    methods = methods_of(pd.concat([row.data[TOLD_BY] for row in rows]))
+    sets = [row.data["dataset"].iloc[0] for row in rows]
+    cells = pd.concat([row.cells for row in rows], keys=sets, names=["dataset"])
+    cells = cells.reset_index("dataset").reset_index(drop=True)
     looks = styles_of(methods)
     shown = [method for id, method in methods.items() if id in set(cells["line"])]
-    values = sorted(records["panel"].unique())
     legend, columns = keys(shown, looks)
+    several = len(rows) > 1
+    single = several and all(len(row.values) == 1 for row in rows)
     with theme():
         page = Page(
-            title=f"{protocol(records)}, n = {span(cells['n'])}",
-            caption=" ".join([*caption(spec, records, cells), note]).strip(),
-            panels=[f"{spec.panel.symbol} = {v:g}" if spec.panel else "" for v in values],
+            title="\n".join(lettered([(row, title(row)) for row in rows])),
+            caption=" ".join(caption(spec, rows)),
+            panels=[name for row in rows for name in names(spec, row, several)],
             data=cells,
             legend=legend,
             columns=columns,
-            shared=spec.shared,
+            shared=spec.shared and not single,
+            shared_x=not single,
+            rows=[len(rows)] if single else [len(row.values) for row in rows],
         )
         figure, panels = page.lay()
-        xs = sorted(records["x"].unique())
-        inside = [cells[cells["panel"] == value] for value in values]
-        for axes, of_panel in zip(panels, inside, strict=True):
-            alone = of_panel["x"].nunique() == 1
-            for i, method in enumerate(shown):
-                own = of_panel[of_panel["line"] == method.id]
-                at = aside(spec.x, xs, i - (len(shown) - 1) / 2, alone)
-                line(axes, xs, own, at, looks[method.id], method.label)
-            scale_x(axes, spec.x, xs, page.panel_width)
-        for_y = [cells] * len(panels) if spec.shared else inside
-        scale_y(list(zip(panels, for_y, strict=True)), MEASURES[spec.measure])
+        free = iter(panels)
+        filled = [
+            fill(spec, row, list(islice(free, len(row.values))), shown, looks, page.panel_width)
+            for row in rows
+        ]
+        for row in [list(chain(*filled))] if single else filled:
+            scale_y(row, MEASURES[spec.measure])
     return figure
+
+
+def fill(
+    spec: Curves,
+    row: Row,
+    panels: list[Axes],
+    shown: Sequence[Method],
+    looks: dict[str, Style],
+    width: float,
+) -> list[tuple[Axes, pd.DataFrame]]:
+    """Draw the lines of a row; gives each panel with the points that its y axis has room for."""
+    xs = sorted(row.records["x"].unique())
+    inside = [row.cells[row.cells["panel"] == value] for value in row.values]
+    for axes, of_panel in zip(panels, inside, strict=True):
+        alone = of_panel["x"].nunique() == 1
+        for i, method in enumerate(shown):
+            own = of_panel[of_panel["line"] == method.id]
+            at = aside(spec.x, xs, i - (len(shown) - 1) / 2, alone)
+            line(axes, xs, own, at, looks[method.id], method.label)
+        scale_x(axes, spec.x, xs, width)
+    return list(zip(panels, [row.cells] * len(panels) if spec.shared else inside, strict=True))
 
 
 def by_split(data: pd.DataFrame, note: str = "") -> dict[str, Callable[[], Drawing]]:
@@ -183,13 +247,44 @@ def keys(methods: Sequence[Method], looks: dict[str, Style]) -> tuple[list[Artis
     return entries, len(columns)
 
 
-def caption(spec: Curves, records: pd.DataFrame, cells: pd.DataFrame) -> list[str]:
-    """What the bands are, and what is missing or left out."""
+def title(row: Row) -> str:
+    """What a row is of."""
+    return f"{protocol(row.records)}, n = {span(row.cells['n'])}"
+
+
+def names(spec: Curves, row: Row, several: bool) -> list[str]:
+    """The panels' titles, with the data set where there are rows of others."""
+    of_set = [dataset(row.records)] if several else []
+    of_panel = [[f"{spec.panel.symbol} = {v:g}"] if spec.panel else [] for v in row.values]
+    return [", ".join(of_set + own) for own in of_panel]
+
+
+def lettered(said: Sequence[tuple[Row, str]]) -> list[str]:
+    """What is said of each row, where there are several after the letters of its panels."""
+    ends = list(accumulate((len(row.values) for row, _ in said), initial=0))
+    return [
+        f"{letters(first, last - 1)} {text}" if len(said) > 1 else text
+        for (_, text), (first, last) in zip(said, pairwise(ends), strict=True)
+        if text
+    ]
+
+
+def caption(spec: Curves, rows: Sequence[Row]) -> list[str]:
+    """What the bands are, and what is missing or left out of each row."""
     said = []
-    if not spec.shared and records["panel"].nunique() > 1:
+    if not spec.shared and sum(len(row.values) for row in rows) > 1:
         said.append("Each panel has a y axis of its own.")
-    said += bands(cells) + pooled(records)
-    run = set(records["method"])
+    elif len(rows) > 1:
+        said.append("Each data set has a y axis of its own.")
+    said += bands(pd.concat([row.cells for row in rows]))
+    return said + lettered([(row, remarks(spec, row)) for row in rows])
+
+
+def remarks(spec: Curves, row: Row) -> str:
+    """What is missing or left out of a row."""
+    said = pooled(row.records)
+    run = set(row.records["method"])
     if absent := [METHODS[id].label for id in spec.methods if id not in run]:
         said.append(f"Not run: {'; '.join(absent)}.")
-    return said + missing(records) + of_test_set(records)
+    said += missing(row.records) + of_test_set(row.records)
+    return " ".join([*said, row.note]).strip()

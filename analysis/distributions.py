@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from analysis.page import Blank, Drawing, Page, dataset, of_test_set
+from analysis.page import Blank, Drawing, Page, dataset, name_y, of_test_set
 from analysis.style import HATCH, MAJORITY, MINORITY, name_of, theme
 from study.errors import shorten
 
@@ -67,7 +67,7 @@ def draw(data: pd.DataFrame) -> Drawing:
         figure, panels = page.lay()
         for row, axes in zip(cases, panels, strict=True):
             bars(row, axes)
-        panels[0].set_ylabel("Training images")
+        name_y(panels, "Training images")
         panels[0].set_ylim(bottom=0)
     return figure
 

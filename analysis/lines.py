@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, NullLocator
 
+from analysis.page import name_y
 from analysis.selection import CHOICE
 from analysis.stats import LEVEL, RESAMPLES, bootstrap_means
 from analysis.style import Style
@@ -79,15 +80,13 @@ def scale_x(axes: Axes, x: Axis, xs: Sequence[float], width: float) -> None:
     axes.set_xscale("log" if x.log else "linear")
     axes.set_xlim(*(10**ends if x.log else ends))
     labels = [f"{value:g}" for value in xs]
-    inches = width / float(ends[1] - ends[0])
-    free = np.inf
-    for i in range(len(xs) - 1, -1, -1):
-        half = 0.037 * len(labels[i])
-        at = float(places[i]) * inches
-        if at + half > free:
-            labels[i] = ""
-        else:
-            free = at - half - 0.03
+    at = (places - ends[0]) * width / float(ends[1] - ends[0])
+    half = np.array([0.037 * len(label) + 0.015 for label in labels])
+    kept = [len(xs) - 1]
+    for i in (0, *range(len(xs) - 2, 0, -1)):
+        if all(abs(at[i] - at[k]) > half[i] + half[k] for k in kept):
+            kept.append(i)
+    labels = [label if i in kept else "" for i, label in enumerate(labels)]
     axes.xaxis.set_major_locator(FixedLocator(list(xs)))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xticks(list(xs), labels)
@@ -95,8 +94,8 @@ def scale_x(axes: Axes, x: Axis, xs: Sequence[float], width: float) -> None:
 
 
 def scale_y(panels: Sequence[tuple[Axes, pd.DataFrame]], label: str) -> None:
-    """The y axes, each with room for the points given with it."""
-    panels[0][0].set_ylabel(label)
+    """The y axes of a row, each with room for the points given with it."""
+    name_y([axes for axes, _ in panels], label)
     for axes, cells in panels:
         axes.ticklabel_format(axis="y", useOffset=False)
         axes.set_ylim(limits(cells))

@@ -1,27 +1,29 @@
-"""A page: panels in a row, the title above them, one legend and a caption below."""
+"""A page: rows of panels, the title above them, one legend and a caption below."""
 
-import textwrap
+import string
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import matplotlib as mpl
 import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from analysis.paper import LINE, Paper, fitted, paper, wrapped
 from analysis.style import DATASETS, NETS, imbalance_of, name_of, theme
 from study.errors import UserError
 from study.parts import whole
 
-LETTERS = "abc"
-WIDTH = {1: 6.2, 2: 6.2, 3: 7.2}
-LEFT, RIGHT, GAP, PANEL = 0.62, 0.17, 0.2, 2.1
-TITLE_LINE, LEGEND_LINE, CAPTION_LINE = 0.18, 0.165, 0.135
-CHARACTERS = {"title": 14.5, "caption": 19.5}
-"""Lengths are inches; characters an inch at the font sizes used here."""
+EDGE, APART = 0.06, 0.09
+"""Inches between text and the edges, and between what stands above what."""
+
+UNTITLED, UNNAMED = 0.15, 0.09
+"""Inches above panels without titles, and below those whose x axis is labelled further down."""
 
 UNDATED: dict[str, dict[str, Any]] = {
     "png": {},
@@ -48,10 +50,26 @@ Drawing = Picture | Blank
 
 
 @dataclass(frozen=True)
+class Spot:
+    """Where a panel is printed, and whether one of its row stands left of it, and below."""
+
+    row: int
+    down: int
+    across: int
+    joined: bool
+    last: bool
+
+
+@dataclass(frozen=True)
 class Page:
     """What stands around the panels, and the rows that the panels show.
 
-    `columns` of the legend are filled one after the other; `shared`: the panels have one y axis.
+    `columns` of the legend are filled one after the other; as many of them are laid as fit.
+    `rows`: how many panels each row has; left out, all stand in one. In a journal's column the
+    panels of one row stand below each other, two rows are two stacks, more stand two by two.
+    `shared`: the panels of a row have one y axis; `shared_x`: and one x axis, which in a stack is
+    labelled once. `height` of a panel, `left` margin: in inches; left out, as usual.
+    `axes`: whether the panels have any; those without count inches from the upper left corner.
     """
 
     title: str
@@ -61,66 +79,170 @@ class Page:
     legend: Sequence[Artist] = ()
     columns: int = 1
     shared: bool = True
+    rows: Sequence[int] = ()
+    shared_x: bool = False
+    height: float | None = None
+    left: float | None = None
+    axes: bool = True
+
+    @cached_property
+    def paper(self) -> Paper:
+        """What it is laid for, from the first look on."""
+        return paper()
+
+    @cached_property
+    def spots(self) -> list[Spot]:
+        """Where each panel is printed."""
+        rows = self.rows or [len(self.panels)]
+        places = [(row, i) for row, panels in enumerate(rows) for i in range(panels)]
+        owners = [row for row, _ in places]
+        if self.paper.stacked and len(rows) > 2:
+            places = [divmod(i, 2) for i in range(len(places))]
+        elif self.paper.stacked:
+            places = [(i, row) for row, i in places]
+        of = dict(zip(places, owners, strict=True))
+        return [
+            Spot(row, down, i, of.get((down, i - 1)) == row, of.get((down + 1, i)) != row)
+            for (down, i), row in of.items()
+        ]
+
+    @property
+    def width(self) -> float:
+        """Inches of the whole."""
+        return self.paper.widths[min(max(self.rows or [len(self.panels)]), 3) - 1]
+
+    @property
+    def margin(self) -> float:
+        """Inches left of the panels."""
+        usual = self.paper.left if self.axes else self.paper.text
+        return usual if self.left is None else self.left
 
     @property
     def gap(self) -> float:
         """Inches between panels; with a y axis of their own they need room for its labels."""
-        return GAP if self.shared else 2.2 * GAP
+        return self.paper.gap * (1 if all(map(self.bare, self.spots)) else 2.2)
 
     @property
     def panel_width(self) -> float:
         """Inches of one panel's axes."""
-        n = len(self.panels)
-        return (WIDTH[n] - LEFT - RIGHT - self.gap * (n - 1)) / n
+        n = 1 + max(spot.across for spot in self.spots)
+        return (self.width - self.margin - self.paper.right - self.gap * (n - 1)) / n
+
+    @property
+    def panel_height(self) -> float:
+        """Inches of one panel's axes."""
+        several = any(spot.down for spot in self.spots)
+        return self.paper.heights[several] if self.height is None else self.height
+
+    def bare(self, spot: Spot) -> bool:
+        """Whether a panel needs no room on its left: it stands first, or shares the y axis."""
+        return not spot.across or (self.shared and spot.joined)
 
     def lay(self) -> tuple[Picture, list[Axes]]:
         """The figure, and its panels still empty, their y axis in common where it is shared."""
-        width = WIDTH[len(self.panels)]
-        room = width - LEFT - RIGHT
-        title = textwrap.wrap(self.title, int(room * CHARACTERS["title"]))
-        caption = textwrap.wrap(self.caption, int(room * CHARACTERS["caption"]))
-        rows = -(-len(self.legend) // self.columns)
-        caption_top = 0.08 + CAPTION_LINE * len(caption)
-        legend_top = caption_top + (0.08 + LEGEND_LINE * rows if rows else 0)
-        bottom = legend_top + 0.52
-        top = bottom + PANEL
-        height = top + (0.28 if any(self.panels) else 0.15) + TITLE_LINE * len(title)
+        with mpl.rc_context(self.paper.settings):
+            return self._lay()
+
+    def _lay(self) -> tuple[Picture, list[Axes]]:
+        sheet, width = self.paper, self.width
+        edge = min(sheet.text, sheet.right)
+        title = wrapped(self.title, sheet.title, width - sheet.text - edge)
+        caption = wrapped(self.caption, sheet.caption, width - sheet.text - edge)
+        legend, columns = fitted(self.legend, self.columns, sheet, width - 2 * edge)
+        caption_top = EDGE + LINE["caption"] * sheet.caption / 72 * len(caption)
+        legend_top = caption_top
+        if legend:
+            lines = -(-len(legend) // columns)
+            legend_top += APART + LINE["legend"] * sheet.legend / 72 * lines
+        top, bottoms = self._rise(legend_top + APART)
+        height = top + EDGE + LINE["title"] * sheet.title / 72 * len(title)
 
         figure = Picture(figsize=(width, height))
         figure.page = self
         FigureCanvasAgg(figure)
-        axes: list[Axes] = []
-        for i, label in enumerate(self.panels):
-            x = LEFT + i * (self.panel_width + self.gap)
-            box = (x / width, bottom / height, self.panel_width / width, PANEL / height)
-            axes.append(figure.add_axes(box, sharey=axes[0] if axes and self.shared else None))
-            letter = f"({LETTERS[i]}) " if len(self.panels) > 1 else ""
-            axes[i].set_title(letter + label, loc="left", pad=5)
-            axes[i].tick_params(labelleft=i == 0 or not self.shared)
-        figure.suptitle("\n".join(title), x=LEFT / width, y=1 - 0.06 / height, ha="left", va="top")
-        if self.legend:
+        axes = self._panels(figure, bottoms)
+        figure.suptitle(
+            "\n".join(title), x=sheet.text / width, y=1 - EDGE / height, ha="left", va="top"
+        )
+        if legend:
             figure.legend(
-                handles=list(self.legend),
-                ncols=self.columns,
+                handles=legend,
+                ncols=columns,
                 loc="upper center",
                 bbox_to_anchor=(0.5, legend_top / height),
                 frameon=False,
                 borderpad=0,
                 borderaxespad=0,
-                handlelength=3.0,
-                columnspacing=1.5,
                 labelspacing=0.35,
+                **sheet.spacing,
             )
         figure.text(
-            LEFT / width,
+            sheet.text / width,
             caption_top / height,
             "\n".join(caption),
             va="top",
-            fontsize=6.8,
+            fontsize=sheet.caption,
             color="0.25",
             linespacing=1.25,
         )
         return figure, axes
+
+    def _rise(self, bottom: float) -> tuple[float, dict[int, float]]:
+        """The panels' top above this height, and the bottom of each line of them."""
+        bottoms: dict[int, float] = {}
+        for down in sorted({spot.down for spot in self.spots}, reverse=True):
+            named = any(self.named(spot) for spot in self.spots if spot.down == down)
+            bottoms[down] = bottom + (self.paper.below if named else UNNAMED)
+            bottom = bottoms[down] + self.panel_height
+            bottom += self.paper.above if any(self.panels) else UNTITLED
+        return bottom, bottoms
+
+    def _panels(self, figure: Picture, bottoms: dict[int, float]) -> list[Axes]:
+        """The panels, labelled only where none beside or below says the same."""
+        width, height = figure.get_size_inches()
+        size = self.panel_width / width, self.panel_height / height
+        axes: list[Axes] = []
+        firsts: dict[int, Axes] = {}
+        for i, (name, spot) in enumerate(zip(self.panels, self.spots, strict=True)):
+            x = self.margin + spot.across * (self.panel_width + self.gap)
+            box = (x / width, bottoms[spot.down] / height, *size)
+            one = figure.add_axes(box, sharey=firsts.get(spot.row) if self.shared else None)
+            firsts.setdefault(spot.row, one)
+            letter = f"{letters(i)} " if len(self.panels) > 1 else ""
+            one.set_title(letter + name, loc="left", pad=5)
+            one.tick_params(labelleft=not spot.across or not self.bare(spot))
+            one.tick_params(labelbottom=self.named(spot))
+            one.xaxis.label.set_visible(self.named(spot))
+            if not self.axes:
+                one.set_axis_off()
+                one.set(xlim=(0, self.panel_width), ylim=(self.panel_height, 0))
+            axes.append(one)
+        return axes
+
+    def named(self, spot: Spot) -> bool:
+        """Whether a panel's x axis is labelled, not that of one below it."""
+        return self.axes and (spot.last or not self.shared_x)
+
+
+def letters(first: int, last: int | None = None) -> str:
+    """What panels are called: '(a)', or '(a)-(c)'."""
+    ends = sorted({first, first if last is None else last})
+    return "-".join(f"({string.ascii_lowercase[i]})" for i in ends)
+
+
+def name_y(panels: Sequence[Axes], name: str) -> None:
+    """Name the y axis of a row once: left of its first panel, or of the middle of its stack.
+
+    A stack goes without where one left of it has the name.
+    """
+    first, top, bottom = panels[0], panels[0].get_position(), panels[-1].get_position()
+    whole, others = first.figure, [one.get_position() for one in first.figure.axes]
+    left = {one.get_ylabel() for one in whole.axes if one.get_position().x1 < top.x0}
+    if name not in left:
+        first.set_ylabel(name)
+    if any(other.y0 != top.y0 for other in others):  # below each other the names stand in line
+        x = (EDGE + paper().name / 72) * whole.dpi / whole.bbox.width
+        first.yaxis.set_label_coords(x, (top.y1 + bottom.y0) / 2, whole.transFigure)
 
 
 def protocol(data: pd.DataFrame) -> str:

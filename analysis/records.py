@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 
-from study.errors import UserError
+from study.errors import UserError, nearest
 from study.parts import read_parts
 from study.schema import COLUMNS, SCHEMA
 
@@ -25,7 +25,7 @@ def load(folders: Folder | Sequence[Folder], columns: Sequence[str] | None = Non
 
     A folder may be a store, or hold stores, finished or not; what an older version wrote is read
     with the columns that it lacks filled in. A record that stands in two stores is one row.
-    `columns`: these alone, and the record's id. `frame.attrs["about"]` says what each one means.
+    `columns`: these alone, and the record's id; ABOUT says what each one means.
     A folder that is not there, a part that cannot be read, or one of a version that is not known
     is a UserError that names it.
     """
@@ -34,7 +34,10 @@ def load(folders: Folder | Sequence[Folder], columns: Sequence[str] | None = Non
         if not folder.is_dir():
             raise UserError(f"{folder}: {'not a folder' if folder.exists() else 'no such folder'}")
     wanted = sorted({"record_id", *columns}) if columns else None
+    for name in wanted or ():
+        if name not in ABOUT:
+            near = nearest(name, ABOUT) or f"; there: {', '.join(ABOUT)}"
+            raise UserError(f"columns: no column {name!r} in a record{near}")
     table = read_parts([Path(folder) for folder in below], wanted)
     frame: pd.DataFrame = table.select(wanted or SCHEMA.names).to_pandas(types_mapper=TYPES.get)
-    frame.attrs["about"] = {name: ABOUT[name] for name in frame.columns}
     return frame

@@ -42,6 +42,7 @@ def draw(data: pd.DataFrame, note: str = "") -> Drawing:
             data=cells,
             legend=[Line2D([], [], label=labels[n], **looks[n].line()) for n in numbers],
             columns=-(-len(numbers) // 3),
+            shared_x=True,
         )
         figure, panels = page.lay()
         xs = sorted(records["x"].unique())

@@ -4,23 +4,29 @@ import itertools
 import subprocess
 import sys
 from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import matplotlib.colors
+import matplotlib.image
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import scipy.stats
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from analysis import stats
 from analysis.curves import FIGURES, TRAINED, paper_mus, spread
-from analysis.figures import drawers, main
+from analysis.figures import PAPERS_OWN, drawers, main
 from analysis.methods import families
-from analysis.page import Blank
+from analysis.page import Blank, Page
+from analysis.paper import PAPERS, fitted, inches, paper, printed, wrapped
 from analysis.records import TYPES, load
 from analysis.stores import studies
-from analysis.style import SPARE, STYLES
+from analysis.style import SPARE, STYLES, theme
 from study.methods import METHODS
 from study.schema import SCHEMA
 from tests.conftest import ROOT
@@ -141,6 +147,34 @@ def caption(figure):
 
 def legend(figure):
     return {text.get_text() for text in figure.legends[0].get_texts()} - {" "}
+
+
+def assert_printable(picture, width):
+    """No type too small for the width, nothing cut off, and nothing on anything else."""
+    least, most = {"page": (6.5, 7.2), "column": (7, 3.5)}[width]
+    assert isinstance(picture, Figure)
+    assert picture.get_figwidth() <= most
+    picture.draw_without_rendering()
+    ticks = [tick for a in picture.axes for axis in (a.xaxis, a.yaxis) if a.axison
+             for tick in axis._update_ticks()]  # fmt: skip
+    labels = [tick.label1 for tick in ticks]
+    drawn = {text for axes in picture.axes for text in axes.texts} | {*labels, *picture.texts}
+    drawn |= {text for legend in picture.legends for text in legend.get_texts()}
+    parts = [*labels, *picture.texts, *picture.legends]
+    for axes in picture.axes:
+        names = [axes._left_title]
+        names += [axes.xaxis.label, axes.yaxis.label] if axes.axison else []
+        parts += names if axes.axison else [*names, *axes.texts]
+        drawn |= {*names}
+    assert min(t.get_fontsize() for t in drawn if t.get_visible() and t.get_text()) >= least
+    shown = [p for p in parts if p.get_visible() and (not hasattr(p, "get_text") or p.get_text())]
+    boxes = [part.get_window_extent() for part in shown]
+    boxes += [axes.get_window_extent() for axes in picture.axes if axes.axison]
+    whole = picture.bbox
+    for box in boxes:
+        assert whole.x0 <= box.x0 < box.x1 <= whole.x1
+        assert whole.y0 <= box.y0 < box.y1 <= whole.y1
+    assert not [(a, b) for a, b in itertools.combinations(boxes, 2) if a.overlaps(b)]
 
 
 def brute_force(rows, panel, x, score):
@@ -311,22 +345,135 @@ def test_ratios_as_near_as_the_papers_keep_their_ticks_and_lose_touching_labels(
 
 
 @pytest.mark.parametrize("figure", ["fig1", "fig3", "fig4", "fig5", "fig6"])
-@pytest.mark.parametrize("mus", [(0.5,), (0.2, 0.5), (0.2, 0.5, 0.8)])
-def test_no_text_is_cut_or_lies_on_another(figure, mus, store):
+@pytest.mark.parametrize(
+    ("width", "mus"),
+    [("page", (0.5,)), ("page", (0.2, 0.5)), *((w, (0.2, 0.5, 0.8)) for w in ("page", "column"))],
+)
+def test_no_text_is_cut_or_lies_on_another(figure, mus, width):
     rows = step(itertools.product((10.0, 50.0), mus), 2)[3:] + linear(replicates=1)
     rows[0] = diverged(rows[0])
-    picture = drawn(rows, figure, store)
-    picture.draw_without_rendering()
-    whole = picture.bbox
-    parts = [*picture.texts, *picture.legends, picture.axes[0].yaxis.label]
-    parts += [axes.xaxis.label for axes in picture.axes]
-    parts += [axes._left_title for axes in picture.axes if axes.get_title(loc="left")]
-    boxes = [part.get_window_extent() for part in parts]
-    boxes += [axes.get_window_extent() for axes in picture.axes]
-    for box in boxes:
-        assert whole.x0 <= box.x0 < box.x1 <= whole.x1
-        assert whole.y0 <= box.y0 < box.y1 <= whole.y1
-    assert not [(a, b) for a, b in itertools.combinations(boxes, 2) if a.overlaps(b)]
+    with printed(width):
+        assert_printable(drawers(frame(rows))[figure](), width)
+
+
+def test_in_a_column_the_panels_stand_below_each_other():
+    data = frame(step())
+    wide = drawers(data)["fig3"]()
+    with printed("column"):
+        narrow = drawers(data)["fig3"]()
+    assert wide.get_figwidth() == 7.2
+    assert narrow.get_figwidth() == 3.5
+    assert drawers(data)["fig6"]().get_figwidth() == 7.2, "the width is left with the context"
+    boxes = [axes.get_position() for axes in narrow.axes]
+    assert len({box.x0 for box in boxes}) == 1
+    assert all(upper.y0 > lower.y1 for upper, lower in itertools.pairwise(boxes))
+    shown = [[label.get_visible() for label in a.get_xticklabels()] for a in narrow.axes]
+    named = [axes.xaxis.label.get_visible() for axes in narrow.axes]
+    assert named == [False, False, True]
+    assert [any(labels) for labels in shown] == [False, False, True]
+    assert all(any(label.get_visible() for label in a.get_yticklabels()) for a in narrow.axes)
+    for one, other in zip(wide.axes, narrow.axes, strict=True):
+        assert lines(one) == lines(other)
+    assert [axes.get_ylabel() for axes in narrow.axes[1:]] == ["", ""]
+    narrow.draw_without_rendering()
+    box = narrow.axes[0].yaxis.label.get_window_extent()
+    assert box.y0 < narrow.axes[1].bbox.y1
+    assert box.y1 > narrow.axes[1].bbox.y0, "the y axes' name stands beside the middle panel"
+    assert (legend(narrow), caption(narrow)) == (legend(wide), caption(wide))
+
+
+def test_a_width_is_a_thread_s_own():
+    data = frame(step(replicates=1))
+    with printed("column"), ThreadPoolExecutor(1) as pool:
+        other = pool.submit(lambda: paper()).result()
+        assert (paper().widths[0], other.widths[0]) == (3.5, 6.2)
+    with pytest.raises(RuntimeError), printed("column"):
+        raise RuntimeError
+    assert drawers(data)["fig3"]().get_figwidth() == 7.2
+
+
+def page(**changes):
+    """A page of empty panels, laid: the picture and the places of its panels in inches."""
+    with theme():
+        picture, axes = Page("", "", data=pd.DataFrame(), **changes).lay()
+    size = picture.get_size_inches()
+    corners = [np.round(a.get_position().p0 * size, 6).tolist() for a in axes]
+    return picture, axes, corners
+
+
+def test_rows_of_panels_have_letters_that_run_on_and_a_y_axis_each():
+    _, axes, corners = page(panels=list("uvwxy"), rows=[3, 2])
+    titles = [a.get_title(loc="left") for a in axes]
+    assert titles == ["(a) u", "(b) v", "(c) w", "(d) x", "(e) y"]
+    lefts, lows = zip(*corners, strict=True)
+    assert lefts[:2] == lefts[3:]
+    assert len(set(lows[:3])) == len(set(lows[3:])) == 1
+    assert lows[0] > lows[3]
+    y = axes[0].get_shared_y_axes()
+    assert y.joined(axes[0], axes[2])
+    assert y.joined(axes[3], axes[4])
+    assert not y.joined(axes[0], axes[3])
+    shown = [a.yaxis.get_tick_params()["labelleft"] for a in axes]
+    assert shown == [True, False, False, True, False]
+    own, _, wider = page(panels=list("uvwxy"), rows=[3, 2], shared=False)
+    assert not y.joined(own.axes[0], own.axes[1])
+    assert all(a.yaxis.get_tick_params()["labelleft"] for a in own.axes)
+    assert wider[1][0] - wider[0][0] > 0
+    assert own.axes[0].get_position().width < axes[0].get_position().width
+
+
+def test_rows_in_a_column_are_stacks():
+    with printed("column"):
+        _, axes, two = page(panels=list("uvwxy"), rows=[3, 2], shared_x=True)
+        named = [a.xaxis.label.get_visible() for a in axes]
+        _, _, three = page(panels=list("uvwxyz"), rows=[2, 2, 2], shared=False)
+    lefts, lows = zip(*two, strict=True)
+    assert len(set(lefts[:3])) == len(set(lefts[3:])) == 1
+    assert lefts[0] < lefts[3]
+    assert lows[:2] == lows[3:]
+    assert named == [False, False, True, False, True]
+    assert len({x for x, _ in three}) == 2
+    assert [x for x, _ in three[::2]] == [three[0][0]] * 3
+
+
+def test_a_panel_s_height_and_margin_can_be_chosen():
+    for width, usual in (("page", 2.1), ("column", 1.9)):
+        with printed(width):
+            picture, (axes,), _ = page(panels=[""])
+            assert axes.get_position().height * picture.get_figheight() == pytest.approx(usual)
+            chosen = {"height": 3.3, "left": 1.4}
+            picture, (axes,), ((left, _),) = page(panels=[""], **chosen)
+            assert axes.get_position().height * picture.get_figheight() == pytest.approx(3.3)
+            assert left == 1.4
+            room = picture.get_figwidth() - left - PAPERS[width].right
+            assert picture.page.panel_width == pytest.approx(room)
+    bare, (axes,), _ = page(panels=[""], axes=False, height=1.0)
+    assert not axes.axison
+    assert axes.get_ylim() == (1.0, 0.0)
+    assert bare.get_figheight() < page(panels=[""], height=1.0)[0].get_figheight()
+
+
+def test_lines_of_text_are_as_long_as_the_room():
+    said = "Bands: 95 % intervals of the mean over n = 3 replicates, percentile bootstrap. " * 4
+    for room in (1.0, 3.3, 6.4):
+        broken = wrapped(said, 7, room)
+        assert " ".join(broken) == said.strip()
+        assert all(inches(line, 7) <= room for line in broken)
+        assert all(line.count("n =") == line.count("n = 3") for line in broken)
+        assert not any(line.startswith("%") for line in broken)
+        assert inches(broken[0], 7) > 0.6 * room
+    assert wrapped("", 7, 3.0) == []
+    assert wrapped("one\ntwo", 7, 3.0) == ["one", "two"]
+    assert "".join(wrapped("m" * 90, 7, 1.0)) == "m" * 90
+
+
+def test_a_legend_has_as_many_columns_as_fit():
+    names = ("Baseline", " ", "Oversampling", "Two-phase, oversampling")
+    entries = [Line2D([], [], label=name) for name in names]
+    assert fitted(entries, 2, PAPERS["page"], 6.0) == (entries, 2)
+    one, columns = fitted(entries, 2, PAPERS["page"], 2.2)
+    assert (columns, one) == (1, [entries[0], *entries[2:]])
+    assert fitted([], 1, PAPERS["page"], 6.0) == ([], 1)
 
 
 def test_example_distributions(store):
@@ -384,12 +531,14 @@ def test_of_other_imbalances_only_the_class_sizes_are_drawn(kind, rho, words, ti
     ticks = [int(label.get_text()) for label in axes.get_xticklabels()]
     assert [counts[label] for label in ticks] == sorted(counts, reverse=True)
     assert axes.get_title(loc="left") == title
-    assert {id: drawing.why for id, drawing in drawings.items()} == {
+    own = {id: drawing.why for id, drawing in drawings.items() if id in PAPERS_OWN}
+    assert own == {
         **dict.fromkeys(
             ("fig3", "fig4", "fig6", "fig7"), f"no step imbalance in this study, only {words}"
         ),
         "fig5": f"no linear imbalance in this study, only {words}",
         "fig8": "no curves of baseline, over- or undersampling in this study",
+        "table4": f"no step imbalance in this study, only {words}",
     }
 
 
@@ -444,12 +593,17 @@ def test_the_command_draws_every_study(store, command, tmp_path):
     expected += [str(figures / "made_up" / "fig6.png")]
     expected += [f"made_up/fig7: {nothing} over- and undersampling go to one ratio alone"]
     no_curves = f"{nothing} no curves of baseline, over- or undersampling in this study"
-    expected += [f"made_up/fig8: {no_curves}", str(figures / "other" / "fig1.png")]
+    large = f"made_up/table4: {nothing} 9 cells of step imbalance, and a table has 6 at most"
+    expected += [f"made_up/fig8: {no_curves}", large, str(figures / "other" / "fig1.png")]
     no_step = f"{nothing} no step {only} linear imbalance"
     expected += [f"other/fig{n}: {no_step}" for n in (3, 4)]
     expected += [str(figures / "other" / "fig5.png")]
     expected += [f"other/fig{n}: {no_step}" for n in (6, 7)] + [f"other/fig8: {no_curves}"]
-    assert (code, out, err) == (0, expected, "")
+    expected += [f"other/table4: {no_step}", str(figures / "_paper" / "fig1.png")]
+    own = [line for line in out if "nothing" in line or Path(line).stem in PAPERS_OWN]
+    assert (code, own, err) == (0, expected, "")
+    more = ["ranks_accuracy", "ranks_auc", "scatter"]
+    assert {Path(line).stem for line in out} >= set(more)
     assert sorted(str(path) for path in figures.rglob("*.*")) == sorted(
         line for line in out if line.endswith(".png")
     )
@@ -462,12 +616,12 @@ def test_the_command_draws_every_study(store, command, tmp_path):
 )
 def test_a_format_of_choice_and_the_same_bytes_each_time(kind, start, store, command, tmp_path):
     store(linear())
-    names = [f"{figure}.{kind}" for figure in ("fig1", "fig5")]
+    names = [f"{figure}.{kind}" for figure in ("fig1", "fig5", "scatter")]
     written = []
     for out in ("a", "b"):
         assert command("--format", kind, "--out", str(tmp_path / out))[0] == 0
         folder = tmp_path / out / "made_up"
-        assert sorted(path.name for path in folder.iterdir()) == names
+        assert {path.name for path in folder.iterdir()} >= set(names)
         written.append([(folder / name).read_bytes() for name in names])
     assert written[0] == written[1]
     assert all(data.startswith(start) for data in written[0])
@@ -480,9 +634,35 @@ def test_only_the_studies_named_are_drawn(store, command):
         store(linear(), study=study)
     code, out, _ = command("--study", "one", "--study", "three", "one")
     assert code == 0
-    assert [line.split("/")[-2] for line in out if line.endswith(".png")] == [
-        "one", "one", "three", "three",
-    ]  # fmt: skip
+    drawn = [line.split("/")[-2] for line in out if line.endswith("fig5.png")]
+    assert drawn == ["one", "three"]
+    assert not any("two" in line for line in out)
+
+
+def test_any_pair_of_methods_is_mapped_where_a_study_has_both(store, command):
+    store(linear(replicates=6))
+    store(step(CELLS[:2], replicates=6, methods=("baseline", "oversampling")), study="two")
+    code, out, _ = command("--pair", "undersampling", "thresholding")
+    own = [line for line in out if "map_" in line and "thresholding" in line]
+    names = [f"made_up/map_{score}_undersampling_thresholding.png" for score in ("auc", "accuracy")]
+    assert (code, [line.partition("figures/")[2] for line in own]) == (0, names)
+
+
+@pytest.mark.parametrize(
+    ("pair", "said"),
+    [
+        (("baseline", "oversamplin"), "of that name. Did you mean 'oversampling'?"),
+        (("none", "baseline"), "there: baseline, oversampling"),
+        (("baseline", "baseline"), "needed: two different methods"),
+        (("undersampling", "oversampling"), "no study has both methods"),
+    ],
+)
+def test_a_pair_that_is_not_there(pair, said, store, command):
+    store(step(CELLS[:1], methods=("baseline", "oversampling")))
+    store(step(CELLS[:1], methods=("undersampling",)), study="other")
+    code, out, err = command("--pair", *pair)
+    assert (code, out, err.count("\n")) == (2, [], 1)
+    assert said in err
 
 
 def test_an_unknown_study(store, command):
@@ -565,11 +745,19 @@ def test_protocols_are_not_averaged(changes, said, store, command):
     assert f"made_up: records with {said} in one study" in err
 
 
-def test_a_wrong_format_is_one_line(capsys):
+@pytest.mark.parametrize(("option", "value"), [("--format", "gif"), ("--width", "poster")])
+def test_a_wrong_choice_is_one_line(option, value, capsys):
     with pytest.raises(SystemExit) as end:
-        main(["--format", "gif"])
+        main([option, value])
     assert end.value.code == 2
-    assert "invalid choice: 'gif'" in capsys.readouterr().err
+    assert f"invalid choice: '{value}'" in capsys.readouterr().err
+
+
+def test_the_command_draws_for_a_column(store, command, tmp_path):
+    store(linear())
+    assert command("--width", "column")[0] == 0
+    pixels = matplotlib.image.imread(tmp_path / "results/figures/made_up/fig5.png").shape
+    assert pixels[1] == 3.5 * 300
 
 
 def test_as_typed_without_a_display(store, tmp_path):

@@ -5,17 +5,28 @@ from collections import defaultdict
 
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
 
 from analysis import figures
 from analysis.figures import drawers
 from analysis.lines import evenly
 from analysis.page import Blank
+from analysis.paper import printed
 from study.methods import METHODS
-from tests.test_figures import caption, diverged, frame, legend, linear, lines, record, step, write
+from tests.test_figures import (
+    assert_printable,
+    caption,
+    diverged,
+    frame,
+    legend,
+    linear,
+    lines,
+    record,
+    step,
+    write,
+)  # fmt: skip
 
 TRIO = ("baseline", "oversampling", "undersampling")
-MARKS = ("o", "s", "^", "D", "v", "P", "X", "<", "*")
+APPENDIX = ("figA1", "figA2", "figA3")
 
 
 def drawn(rows, figure, note=""):
@@ -289,7 +300,9 @@ def test_splits_and_ratios_are_no_other_protocol(tmp_path, capsys):
     said = capsys.readouterr()
     assert (code, said.err) == (0, "")
     names = [line.split("/")[-1] for line in said.out.splitlines() if line.endswith(".svg")]
-    assert names == [f"fig{n}.svg" for n in ("1", "3", "4", "6", "7", "A1", "A2", "A3")]
+    assert names == [
+        f"{n}.svg" for n in ("fig1", "fig3", "fig4", "fig6", "fig7", "table4", *APPENDIX)
+    ]
 
 
 def split(replicates=2, splits=(0, 1, 2), cells=((10.0, 0.5), (100.0, 0.5)), **changes):
@@ -346,6 +359,7 @@ def test_without_splits_nothing_is_said_of_them():
 NOTE = "Best of 8 (4 rates x 2 runs) by AUC on the test set, which flatters."
 
 
+@pytest.mark.parametrize("width", ["page", "column"])
 @pytest.mark.parametrize(
     ("figure", "rows"),
     [
@@ -362,26 +376,13 @@ NOTE = "Best of 8 (4 rates x 2 runs) by AUC on the test set, which flatters."
         ("fig4", split(test_counts=[5, 80])),
     ],
 )
-def test_no_text_is_cut_or_lies_on_another(figure, rows):
-    picture = drawn(rows, figure, NOTE)
-    assert isinstance(picture, Figure)
+def test_no_text_is_cut_or_lies_on_another(figure, rows, width):
+    with printed(width):
+        picture = drawn(rows, figure, NOTE)
+        assert_printable(picture, width)
     assert caption(picture).endswith(NOTE) or "Imbalanced test set (5-80" in caption(picture)
-    picture.draw_without_rendering()
-    whole = picture.bbox
-    parts = [*picture.texts, *picture.legends, picture.axes[0].yaxis.label]
-    parts += [axes.xaxis.label for axes in picture.axes]
-    parts += [axes._left_title for axes in picture.axes if axes.get_title(loc="left")]
-    boxes = [part.get_window_extent() for part in parts]
-    boxes += [axes.get_window_extent() for axes in picture.axes]
-    for box in boxes:
-        assert whole.x0 <= box.x0 < box.x1 <= whole.x1
-        assert whole.y0 <= box.y0 < box.y1 <= whole.y1
-    assert not [(a, b) for a, b in itertools.combinations(boxes, 2) if a.overlaps(b)]
     for axes in picture.axes:
         low, high = axes.get_xlim()
-        ticks = [t for t in axes.get_xticklabels() if t.get_text()]
+        ticks = [t for t in axes.get_xticklabels() if t.get_text() and t.get_visible()]
         ticks = [t for t in ticks if low <= t.get_position()[0] <= high]
-        spans = [tick.get_window_extent() for tick in ticks]
-        assert len(spans) > (figure != "fig4")
-        assert all(a.x1 < b.x0 for a, b in itertools.pairwise(spans))
-        assert spans[-1].x1 <= whole.x1
+        assert len(ticks) > (figure != "fig4") or not axes.xaxis.label.get_visible()

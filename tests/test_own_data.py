@@ -126,7 +126,8 @@ def test_the_nets_learn(walk):
 
 def test_the_figures_that_are_promised_are_drawn(walk):
     folder = walk.folder / "results/figures/mine"
-    assert {path.name for path in folder.iterdir()} == {f"fig{n}.png" for n in (1, 3, 4, 6)}
+    drawn = {path.stem for path in folder.iterdir()}
+    assert drawn >= {"fig1", "fig3", "fig4", "fig6", "table4", "scatter", "recall"}
     for name in ("fig5", "fig7", "fig8"):
         assert f"mine/{name}: nothing to draw" in walk.printed
 

@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from analysis import load
+from analysis.records import ABOUT
 from study.errors import UserError
 from study.methods import METHODS
 from study.run import main
@@ -289,9 +290,14 @@ def test_some_columns_alone_and_what_they_mean(tmp_path):
     some = load(folder, ["method", "auc"])
     assert set(some.columns) == {"method", "auc", "record_id"}
     pd.testing.assert_frame_equal(some, whole[list(some.columns)])
-    about = {name: about for name, _, about in COLUMNS}
-    assert whole.attrs["about"] == about
-    assert some.attrs["about"] == {name: about[name] for name in some.columns}
+    assert {name: about for name, _, about in COLUMNS} == ABOUT
+    assert not whole.attrs, "pandas copies them at every step, which is slow"
+
+
+def test_a_column_that_is_not_there(tmp_path):
+    folder = write(step(), tmp_path / "made_up")
+    with pytest.raises(UserError, match="no column 'metod' in a record"):
+        load(folder, ["metod"])
 
 
 def test_a_diverged_record_is_a_row_with_no_scores(tmp_path):
