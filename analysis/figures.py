@@ -88,6 +88,18 @@ def pages(studies: Sequence[Study]) -> dict[str, Callable[[], Drawing]]:
     }
 
 
+def named(
+    drawers: dict[str, Callable[[], Drawing]], names: Sequence[str]
+) -> dict[str, Callable[[], Drawing]]:
+    """The figures of these names, in any study; all of them where none is named."""
+    there = sorted({id.partition("/")[2] for id in drawers})
+    for name in names:
+        if name not in there:
+            near = nearest(name, there) or f"; there: {', '.join(there)}"
+            raise UserError(f"--figure {name}: no figure of that name{near}")
+    return {id: d for id, d in drawers.items() if not names or id.partition("/")[2] in names}
+
+
 def paired(studies: Sequence[Study], pairs: Sequence[Pair]) -> dict[str, Callable[[], Drawing]]:
     """The maps of these pairs of methods, in each study that has both."""
     there = sorted({method for study in studies for method in study.chosen["method"]})
@@ -118,7 +130,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     def body() -> int:
         studies = gathered(options.results, options.study, options.select, COLUMNS)
-        drawn = {**pages(studies), **paired(studies, options.pair)}
+        drawn = {**named(pages(studies), options.figure), **paired(studies, options.pair)}
         with printed(options.width):
             draw(drawn, options.out or options.results / "figures", options.format)
         return 0
@@ -156,6 +168,14 @@ def parser() -> argparse.ArgumentParser:
         choices=tuple(SCORES),
         default="best_on_test",
         help="which of several rates and runs is drawn (default: best_on_test, as in the paper)",
+    )
+    p.add_argument(
+        "--figure",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="NAME",
+        help="draw these alone, such as fig6 map_auc (default: every one there is)",
     )
     p.add_argument(
         "--pair",

@@ -130,19 +130,29 @@ def show(drawing: Drawn, narrow: Drawing, study: str, id: str, place: str) -> Sh
 
 
 def picture(drawing: Drawn, pixels: int) -> Picture:
-    """The image of what is drawn but title and caption; in vectors, unless they weigh much."""
-    words = [" ".join(text.split()) for text in (drawing.page.title, drawing.page.caption)]
-    for artist in drawing.findobj(Text):
-        assert isinstance(artist, Text)
-        if " ".join(artist.get_text().split()) in words:
-            artist.set_visible(False)
+    """The image of what stands between title and caption; in vectors, unless they weigh much."""
     with theme():
-        box, kind = drawing.get_tightbbox().padded(0.04), "image/svg+xml"
+        box, kind = between(drawing), "image/svg+xml"
         image = saved(drawing, box, "svg")
         if len(image) > HEAVY:
             image, kind = saved(drawing, box, "png"), "image/png"
     size = round(pixels * box.width), round(pixels * box.height)
     return Picture(address(kind, image), *size)
+
+
+def between(drawing: Drawn) -> Bbox:
+    """Take title and caption out of a figure; the box, in inches, that is left."""
+    width, height = drawing.get_size_inches()
+    low, high = 0.0, float(height)
+    title, caption = (" ".join(text.split()) for text in (drawing.page.title, drawing.page.caption))
+    for artist in drawing.findobj(Text, include_self=False):
+        assert isinstance(artist, Text)
+        words = " ".join(artist.get_text().split())
+        if words and words in (title, caption):
+            extent = artist.get_window_extent().transformed(drawing.dpi_scale_trans.inverted())
+            low, high = (low, extent.y0) if words == title else (extent.y1, high)
+            artist.set_visible(False)
+    return Bbox([[0, low], [width, high]])
 
 
 def saved(drawing: Drawn, box: Bbox, format: str) -> bytes:

@@ -31,7 +31,7 @@ def studies(results: Path, names: Sequence[str] = ()) -> dict[str, Path]:
     found = {
         folder.name: folder
         for folder in sorted(results.iterdir())
-        if folder.is_dir() and find_parts(folder)
+        if folder.is_dir() and find_parts(folder / "records")
     }
     if not found:
         raise UserError(

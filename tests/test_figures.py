@@ -665,6 +665,25 @@ def test_a_pair_that_is_not_there(pair, said, store, command):
     assert said in err
 
 
+def test_the_figures_named_are_drawn_alone(store, command):
+    store(step())
+    code, out, _ = command("--figure", "fig6", "scatter", "--figure", "fig5")
+    assert (code, [Path(line.partition(":")[0]).stem for line in out]) == (
+        0,
+        ["fig5", "fig6", "scatter"],
+    )
+    code, out, err = command("--figure", "fig9")
+    assert (code, out) == (2, [])
+    assert err.startswith("--figure fig9: no figure of that name. Did you mean")
+
+
+def test_a_folder_of_stores_is_no_study(store, command, tmp_path):
+    store(step(), study="own")
+    store(linear(), study="kept/other")
+    assert list(studies(tmp_path / "results")) == ["own"]
+    assert list(studies(tmp_path / "results" / "kept")) == ["other"]
+
+
 def test_an_unknown_study(store, command):
     store(linear())
     code, out, err = command("--study", "mad_up")
