@@ -41,6 +41,8 @@ def draw(data: pd.DataFrame, note: str = "") -> Drawing:
     if scored.empty:
         return Blank(reason(data, records))
     cells = means(scored)
+    if len(cells) == 1:
+        return Blank("one cell and one method: a single point")
     methods = methods_of(records)
     shown = [method for id, method in methods.items() if id in set(cells["method"])]
     looks = styles_of(methods)

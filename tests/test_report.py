@@ -3,6 +3,7 @@
 import base64
 import itertools
 import re
+import struct
 import subprocess
 import sys
 from collections import defaultdict
@@ -13,7 +14,7 @@ import pytest
 import scipy.stats
 import yaml
 
-from analysis import ran, report
+from analysis import gallery, ran, report
 from analysis.figures import COLUMNS, pages
 from analysis.gallery import in_words, named
 from analysis.outcome import typeset
@@ -229,6 +230,30 @@ def test_pictures_have_their_size_and_words(reader):
     assert any(
         "n\u00a0=\u00a05-6. Panels: \u03bc\u00a0=\u00a00.2" in a for a in reader.all("img", "alt")
     )
+
+
+def figure_3():
+    return pages([study_of(STEP)])["made_up/fig3"]()
+
+
+def test_title_and_caption_stand_in_the_page_alone():
+    drawing = figure_3()
+    drawn = content(gallery.picture(drawing, 100).source).decode()
+    assert "<!-- Multi-class ROC AUC (%) -->" in drawn  # each text is there as a comment too
+    assert "<!-- Two-phase" not in drawn
+    for words in (drawing.page.title, drawing.page.caption):
+        assert words.split(",")[0] not in drawn
+    assert float(re.search(r'height="([\d.]+)pt"', drawn)[1]) < 72 * drawing.get_figheight() - 20
+
+
+def test_a_heavy_drawing_becomes_dots(monkeypatch):
+    light = gallery.picture(figure_3(), 100)
+    monkeypatch.setattr(gallery, "HEAVY", 1000)
+    heavy = gallery.picture(figure_3(), 100)
+    assert (heavy.width, heavy.height) == (light.width, light.height)
+    assert heavy.source.startswith("data:image/png;")
+    wide, high = struct.unpack(">2I", content(heavy.source)[16:24])
+    assert (wide, high) == pytest.approx((2 * heavy.width, 2 * heavy.height), rel=0.01)
 
 
 def test_means_are_those_of_a_loop(reader):

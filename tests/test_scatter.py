@@ -151,7 +151,8 @@ def test_the_axis_is_an_auc_that_rises_to_the_right():
 )
 def test_ticks_of_any_span_do_not_touch(lacking):
     rows = [
-        record("step", 10.0, 0.2, i, "baseline", auc=1 - error, accuracy=0.5)
+        record("step", 10.0, 0.2, i, id, auc=1 - error, accuracy=0.5)
+        for id in ("baseline", "thresholding")
         for i, error in enumerate(np.geomspace(*lacking, 9) if lacking[0] else [0.0, 0.0])
     ]
     picture = drawn(rows)
@@ -213,6 +214,10 @@ def test_another_sampling_has_one_panel_with_all():
         ([], "no records in this study"),
         (step(to=10.0), "no record is sampled to full balance"),
         ([diverged(row) for row in step()], "all 216 records diverged"),
+        (
+            step([(10.0, 0.2)], methods=["baseline"]),
+            "one cell and one method: a single point",
+        ),
     ],
 )
 def test_where_there_is_nothing_to_draw_it_says_why(rows, why):
