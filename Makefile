@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: quickstart setup test test-slow check bench format clean
+.PHONY: quickstart setup test test-slow check bench gallery format clean
 
 # An environment whose interpreter no longer runs counts as missing.
 ifneq ($(wildcard $(READY)),)
@@ -12,9 +12,10 @@ $(shell rm -f $(READY))
 endif
 endif
 
-quickstart: $(READY)  ## install, run the quickstart grid, draw its figures
+quickstart: $(READY)  ## install, run the quickstart grid, draw its figures and its page
 	$(BIN)/python -m study.run grids/quickstart.yaml
 	$(BIN)/python -m analysis.figures --study quickstart
+	$(BIN)/python -m analysis.report --study quickstart
 
 setup: $(READY)  ## install only
 
@@ -31,6 +32,14 @@ check: $(READY)  ## format, lint and types
 
 bench: $(READY)  ## race the harness against its peers on this machine
 	$(BIN)/python -m bench
+
+gallery: $(READY)  ## draw README's pictures from results/reference again
+	$(BIN)/python -m analysis.figures --results results/reference --out docs/gallery \
+	  --study mnist_step-small --figure fig3 fig6 map_auc ranks_auc recall scatter
+	$(BIN)/python -m analysis.figures --results results/reference --out docs/gallery \
+	  --study mnist_convergence-small --figure fig8 calibration
+	$(BIN)/python -m analysis.figures --results results/reference --out docs/gallery \
+	  --study mnist_reduced-small --figure fig7
 
 format: $(READY)  ## put the code into its format
 	$(BIN)/ruff format .

@@ -63,9 +63,8 @@ def overall(data: pd.DataFrame, a: str, b: str, measure: str = "auc") -> Interva
 
 def differences(pairs: pd.DataFrame) -> tuple[pd.DataFrame, list[Floats]]:
     """The cells of these pairs, a row each, and the differences in each of them."""
-    groups = [group for _, group in pairs.groupby(CELL, dropna=False)]
-    firsts = [group.head(1)[CELL] for group in groups] or [pairs[CELL]]
+    groups = pairs.groupby(CELL, dropna=False)["difference"]
     return (
-        pd.concat(firsts, ignore_index=True),
-        [group["difference"].to_numpy(float) for group in groups],
+        groups.size().reset_index()[CELL],
+        [values.to_numpy(float) for _, values in groups],
     )

@@ -72,7 +72,8 @@ def redrawn(cells: Sequence[Floats], seed: int = 0) -> Floats:
     Cells are drawn independently. One with a single replicate keeps its value.
     """
     rng = np.random.default_rng([seed, len(cells)])
-    return np.stack([_shares(len(values), rng) @ values for values in cells], axis=1)
+    drawn = [values[rng.integers(len(values), size=(RESAMPLES, len(values)))] for values in cells]
+    return np.stack([values.mean(axis=1) for values in drawn], axis=1)
 
 
 def resampled(cells: Sequence[Floats], seed: int = 0) -> Floats:

@@ -225,7 +225,7 @@ def name_axes(
 ) -> None:
     """Name the methods, and give the numbers beside the whiskers their room."""
     room = page.panel_width - inches("0.0000", paper().caption) - 0.05
-    shares.set(xlim=(0, 100), xlabel="Share (%)")
+    shares.set(xlim=(0, 100), xlabel="Share (%)", xticks=range(0, 101, 20))
     shares.set_yticks(ys, names)
     shares.get_xticklabels()[-1].set(ha="right")  # clear of the other axis' 0
     sizes.set(xlim=(0, table["high"].max() * page.panel_width / room or 1))

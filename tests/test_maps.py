@@ -365,6 +365,10 @@ def test_a_method_of_ones_own_has_a_map_and_a_name_that_is_a_file():
             "no ratios to span a map, only natural imbalance",
         ),
         (
+            [row | {"imbalance": "balanced", "rho": 1.0} for row in linear(replicates=6)],
+            "no ratios to span a map, only balanced classes",
+        ),
+        (
             step(replicates=6, methods=["baseline", "thresholding"]),
             "oversampling: not run to full balance; run: baseline, thresholding",
         ),
