@@ -1104,3 +1104,12 @@ def test_from_a_shell(results):
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert "not run" in done.stdout
+
+
+def test_of_cases_in_two_studies_the_figure_is_the_ones_that_has_most_of_them():
+    """A study of one ratio's cells, sampled fully alone, shares records with the reduced one."""
+    reduced = study("mnist", "reduced")
+    plain = [row for row in reduced if row["to"] == 1]
+    claims = {c.id: c for c in judge({"a_step": frame(plain), "reduced": frame(reduced)})}
+    assert {part.figure for part in claims["C9"].parts} == {"reduced/fig7"}
+    assert all("(reduced)" in part.where for part in claims["C9"].parts)

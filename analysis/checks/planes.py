@@ -130,6 +130,9 @@ def plane(
         raise Lost(f"in all {gone} cases a network diverged")
     if table.empty:
         raise Lacking(f"no case with all of {', '.join(columns)}", grid)
+    own_records = protocol.records[protocol.records["column"].isin(columns)]
+    studies = own_records[own_records["case_id"].isin(table.index)]["study"]
+    table = table.assign(study=studies.mode().iloc[0])  # of a case in two, the one with most of it
     return gathered(protocol.dataset, kind, table, list(columns), picks, gone)
 
 
