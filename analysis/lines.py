@@ -98,6 +98,7 @@ def scale_y(panels: Sequence[tuple[Axes, pd.DataFrame]], label: str) -> None:
     name_y([axes for axes, _ in panels], label)
     for axes, cells in panels:
         axes.ticklabel_format(axis="y", useOffset=False)
+        axes.locator_params(axis="y", steps=[1, 2, 5, 10])  # quarters need another decimal
         axes.set_ylim(limits(cells))
 
 

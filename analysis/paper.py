@@ -59,7 +59,7 @@ class Paper:
 PAPERS = {
     "page": Paper(
         widths=(6.2, 6.2, 7.2), heights=(2.1, 1.9), stacked=False,
-        left=0.62, right=0.17, text=0.62, gap=0.2, above=0.28, below=0.42,
+        left=0.68, right=0.17, text=0.68, gap=0.2, above=0.28, below=0.42,
         title=9, name=8.5, tick=7.5, legend=8, caption=6.8,
         spacing={"handlelength": 3.0, "handletextpad": 0.8, "columnspacing": 1.5},
     ),

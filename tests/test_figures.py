@@ -154,7 +154,8 @@ def assert_printable(picture, width):
     least, most = {"page": (6.5, 7.2), "column": (7, 3.5)}[width]
     assert isinstance(picture, Figure)
     assert picture.get_figwidth() <= most
-    picture.draw_without_rendering()
+    with theme():  # as it is saved: how many ticks there are hangs on their type
+        picture.draw_without_rendering()
     ticks = [tick for a in picture.axes for axis in (a.xaxis, a.yaxis) if a.axison
              for tick in axis._update_ticks()]  # fmt: skip
     labels = [tick.label1 for tick in ticks]
@@ -354,6 +355,15 @@ def test_no_text_is_cut_or_lies_on_another(figure, mus, width):
     rows[0] = diverged(rows[0])
     with printed(width):
         assert_printable(drawers(frame(rows))[figure](), width)
+
+
+@pytest.mark.parametrize("width", ["page", "column"])
+@pytest.mark.parametrize("short", [1e-5, 5e-4, 9e-4, 2e-3])
+def test_scores_near_the_top_have_ticks_that_leave_room_for_the_name(short, width):
+    rows = [row | {"auc": 1 - short * row["n_minority"] / 8} for row in step()]
+    with printed(width):
+        for figure in ("fig3", "fig4"):
+            assert_printable(drawers(frame(rows))[figure](), width)
 
 
 def test_in_a_column_the_panels_stand_below_each_other():
