@@ -1113,3 +1113,14 @@ def test_of_cases_in_two_studies_the_figure_is_the_ones_that_has_most_of_them():
     claims = {c.id: c for c in judge({"a_step": frame(plain), "reduced": frame(reduced)})}
     assert {part.figure for part in claims["C9"].parts} == {"reduced/fig7"}
     assert all("(reduced)" in part.where for part in claims["C9"].parts)
+
+
+def test_a_study_that_crosses_subsets_is_kept_apart_from_one_that_does_not():
+    """After the selection one subset of each replicate is left, of which the best run: no draws
+    like the others.
+    """
+    plain = study("mnist", "step")
+    other = [row | {name: f"{row[name]}-x" for name in ("case_id", "record_id")} for row in plain]
+    one, two = frame(plain), frame(other)
+    assert len(protocols({"one": one, "two": two})) == 1
+    assert len(protocols({"one": one, "two": two.assign(subset=0)})) == 2

@@ -7,6 +7,8 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
+from analysis.selection import crossed
+
 KEY = ["dataset", "model", "iterations", "batch", "seed", "precision", "n_max", "test", "resplit"]
 """Columns that are equal throughout a protocol; the last three are made here.
 
@@ -104,12 +106,6 @@ def pieces(stores: Mapping[str, pd.DataFrame]) -> Iterator[pd.DataFrame]:
         )
         for _, own in labelled.groupby(KEY, dropna=False):
             yield own.assign(crossed=crossed(own))
-
-
-def crossed(data: pd.DataFrame) -> bool:
-    """Whether some replicate was drawn as several subsets: its cases are then no replicates."""
-    cases = data.drop_duplicates("case_id")
-    return bool(cases.duplicated([*CELL, "replicate", "split"]).any())
 
 
 def fits(group: pd.DataFrame, study: pd.DataFrame) -> bool:
