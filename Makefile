@@ -20,7 +20,7 @@ quickstart: $(READY)  ## install, run the quickstart grid, draw its figures and 
 setup: $(READY)  ## install only
 
 test: $(READY)  ## everything but the slow tests
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
 
 test-slow: $(READY)  ## the slow tests
 	$(BIN)/python -m pytest -m slow
@@ -40,6 +40,8 @@ gallery: $(READY)  ## draw README's pictures from results/reference again
 	  --study mnist_convergence-small --figure fig8 calibration
 	$(BIN)/python -m analysis.figures --results results/reference --out docs/gallery \
 	  --study mnist_reduced-small --figure fig7
+	$(BIN)/python -m analysis.figures --results results/reference --out docs/gallery \
+	  --study mnist_variance-small --figure variance
 
 format: $(READY)  ## put the code into its format
 	$(BIN)/ruff format .

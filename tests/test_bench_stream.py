@@ -167,6 +167,7 @@ def gone(task, ready):
     os._exit(3)
 
 
+@pytest.mark.slow
 def test_processes_of_their_own_start_together():
     found = apart(number, "it", 2)
     assert [task for task, *_ in found] == ["it", "it"]

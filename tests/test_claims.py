@@ -714,7 +714,7 @@ def test_where_all_diverged_the_check_is_underpowered(trial):
 
 # ---- the rule and the numbers
 
-numbers = st.floats(-1e6, 1e6, allow_nan=False)
+numbers = st.floats(-1e6, 1e6, allow_nan=False, allow_subnormal=False)
 intervals = st.tuples(numbers, numbers).map(sorted)
 
 
@@ -747,7 +747,7 @@ def test_the_rule(interval, allowed):
         assert spans or any(inside)
 
 
-@given(intervals, ranges(), st.floats(0, 1e6))
+@given(intervals, ranges(), st.floats(0, 1e6, allow_subnormal=False))
 def test_a_wider_interval_never_turns_a_verdict_round(interval, allowed, more):
     low, high = interval
     before, after = rule(low, high, allowed), rule(low - more, high + more, allowed)

@@ -367,7 +367,12 @@ def alone(name, i, dtype, steps):
 @pytest.mark.parametrize(
     ("name", "formulation"),
     [
-        *(pytest.param(name, FORMULATIONS[PLAIN], id=name) for name in NETS),
+        pytest.param("lenet5", FORMULATIONS[PLAIN], id="lenet5"),
+        *(
+            pytest.param(name, FORMULATIONS[PLAIN], id=name, marks=pytest.mark.slow)
+            for name in NETS
+            if name != "lenet5"
+        ),
         pytest.param("lenet5", Formulation("im2col"), id="lenet5-im2col"),
     ],
 )

@@ -24,6 +24,7 @@ def run(tmp_path):
     return go
 
 
+@pytest.mark.slow
 def test_on_real_digits_oversampling_beats_the_baseline_at_rho_60(run):
     """The paper's central finding, on 30 to 600 images a case: paired by case, three draws."""
     grid = raw_grid(

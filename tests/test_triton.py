@@ -78,6 +78,7 @@ def differences(case, function=convolve, **to):
     return [((a.double().cpu() - b).abs().max() / b.abs().max()).item() for a, b in pairs]
 
 
+@pytest.mark.slow
 def test_the_interpreter_finds_no_difference_from_pytorch():
     """Runs the checks below."""
     pytest_ = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--durations=5"]
