@@ -238,8 +238,9 @@ def time(studies: Sequence[Study]) -> str:
     parts = []
     for unit in ("core", "card"):
         hours = [row[4].key for row in cost(studies).rows if row[4].text.endswith(f"{unit}-hours")]
-        if hours:
-            parts.append(f"{sum(h for h in hours if h):,.1f} {unit}-hours")
+        if whole := sum(hour for hour in hours if hour):
+            minutes = f"{60 * whole:.1f} {unit}-minutes"
+            parts.append(minutes if whole < 0.1 else f"{whole:,.1f} {unit}-hours")
     return " and ".join(parts)
 
 

@@ -334,6 +334,7 @@ def test_on_a_card_hours_are_the_cards():
     ]  # fmt: skip
     assert ran.time([study, study_of(STEP)]).startswith("2.")
     assert ran.time([study, study_of(STEP)]).endswith(" core-hours and 0.7 card-hours")
+    assert ran.time([study_of([row | {"seconds": 1.0} for row in STEP])]) == "2.4 core-minutes"
 
 
 def study_of(rows, grid=None):
