@@ -11,8 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from analysis.command import study_parser
-from analysis.selection import SCORES
+from analysis.command import selecting_parser
 from analysis.stores import PLACE
 from analysis.study import gathered
 from analysis.verdicts import (
@@ -43,13 +42,7 @@ STYLES = {REPRODUCED: "green", CONTRADICTED: "bold red", UNDERPOWERED: "yellow",
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code: 0 whatever the verdicts, 2 wrong use, 130 stopped."""
-    p = study_parser("python -m analysis.claims", "Judge the paper's conclusions C1 to C14.")
-    p.add_argument(
-        "--select",
-        choices=tuple(SCORES),
-        default="best_on_test",
-        help="which of several rates and runs is judged (default: best_on_test, as in the paper)",
-    )
+    p = selecting_parser("python -m analysis.claims", "Judge the paper's conclusions C1 to C14.")
     p.add_argument("--json", type=place, metavar="FILE", help="write the verdicts there too")
     options = p.parse_args(arguments)
 

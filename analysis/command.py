@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from analysis.records import load
+from analysis.selection import SCORES
 from analysis.stores import check_protocol, studies
 from study.command import Parser, place
 from study.errors import UserError
@@ -29,6 +30,18 @@ def study_parser(prog: str, description: str) -> argparse.ArgumentParser:
         default=[],
         metavar="NAME",
         help="studies to read (default: every one that has records)",
+    )
+    return p
+
+
+def selecting_parser(prog: str, description: str) -> argparse.ArgumentParser:
+    """A command line with --select too."""
+    p = study_parser(prog, description)
+    p.add_argument(
+        "--select",
+        choices=tuple(SCORES),
+        default="best_on_test",
+        help="which of several rates and runs counts (default: best_on_test, as in the paper)",
     )
     return p
 

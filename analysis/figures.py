@@ -22,10 +22,9 @@ from analysis import (
     together,
     variance,
 )
-from analysis.command import study_parser
+from analysis.command import selecting_parser
 from analysis.page import UNDATED, Blank, Drawing, save
 from analysis.paper import PAPERS, printed
-from analysis.selection import SCORES
 from analysis.study import Study, gathered
 from study.command import guarded, place
 from study.errors import UserError, nearest
@@ -152,7 +151,7 @@ def draw(pages: Mapping[str, Callable[[], Drawing]], out: Path, kind: str) -> No
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    p = study_parser("python -m analysis.figures", "Draw figures from stored records.")
+    p = selecting_parser("python -m analysis.figures", "Draw figures from stored records.")
     p.add_argument(
         "--out", type=place, metavar="DIR", help="where to write (default: figures below --results)"
     )
@@ -162,12 +161,6 @@ def parser() -> argparse.ArgumentParser:
         choices=tuple(PAPERS),
         default="page",
         help="to be printed across a page (7.2 inches at most), or in a column (3.5 inches)",
-    )
-    p.add_argument(
-        "--select",
-        choices=tuple(SCORES),
-        default="best_on_test",
-        help="which of several rates and runs is drawn (default: best_on_test, as in the paper)",
     )
     p.add_argument(
         "--figure",

@@ -85,7 +85,7 @@ def printed(width: str) -> Iterator[None]:
 
 
 def paper() -> Paper:
-    """What is drawn for now."""
+    """The paper that is drawn for where this is called."""
     return PAPERS[_width.get()]
 
 

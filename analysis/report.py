@@ -16,10 +16,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from analysis import figures, ran, scores
 from analysis.against import against
 from analysis.claims import COLUMNS as JUDGED
-from analysis.command import study_parser
+from analysis.command import selecting_parser
 from analysis.gallery import Shown, halls
 from analysis.outcome import agrees, checks, effect, published, tally, typeset
-from analysis.selection import SCORES
 from analysis.sheet import anchor
 from analysis.study import Study, gathered
 from analysis.verdicts import Judged, judge
@@ -172,18 +171,12 @@ def cited(claims: Sequence[Judged], anchors: Mapping[str, Shown]) -> dict[str, l
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    p = study_parser("python -m analysis.report", "Make a page of stored records, in one file.")
+    p = selecting_parser("python -m analysis.report", "Make a page of stored records, in one file.")
     p.add_argument(
         "--out",
         type=place,
         metavar="FILE",
         help="the page to write (default: report.html below --results)",
-    )
-    p.add_argument(
-        "--select",
-        choices=tuple(SCORES),
-        default="best_on_test",
-        help="which of several rates and runs counts (default: best_on_test, as in the paper)",
     )
     p.add_argument(
         "--title",

@@ -10,7 +10,6 @@ import yaml
 
 from analysis.command import read
 from analysis.selection import remark, select
-from analysis.stores import studies
 from study.errors import UserError
 
 
@@ -47,15 +46,14 @@ class Study:
 
 def gathered(results: Path, names: Sequence[str], by: str, columns: Sequence[str]) -> list[Study]:
     """The studies named, or all; what cannot be selected among is an error that names the study."""
-    folders = studies(results, names)
     return [
         Study(
             name=name,
-            folder=folders[name],
+            folder=results / name,
             stored=data,
             chosen=_chosen(name, data, by),
             note=remark(data, by),
-            grid=grid_of(folders[name]),
+            grid=grid_of(results / name),
         )
         for name, data in read(results, names, columns).items()
     ]

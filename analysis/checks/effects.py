@@ -8,7 +8,7 @@ from scipy import stats
 
 from analysis.checks.check import Finding
 from analysis.checks.planes import Plane
-from analysis.stats import LEVEL, RESAMPLES, Floats
+from analysis.stats import LEVEL, RESAMPLES, Floats, percentiles
 
 Bounds = tuple[float, float]
 
@@ -167,8 +167,7 @@ def widened(effect: float, values: Floats, freedom: float) -> Bounds:
     """The percentiles of resampled values, further from the effect by Student's t of so many
     degrees of freedom; the effect is always inside.
     """
-    tails = [50 * (1 - LEVEL), 50 * (1 + LEVEL)]
-    low, high = (float(bound) for bound in np.percentile(values, tails))
+    low, high = (float(bound) for bound in percentiles(values))
     wider = student(freedom)
     return effect - wider * max(effect - low, 0), effect + wider * max(high - effect, 0)
 
