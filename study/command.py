@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from study.errors import UserError
+from study.remote import Shelf, parse
 
 WRONG_USE, INTERRUPTED = 2, 130
 
@@ -83,3 +84,11 @@ def word(text: str) -> str:
 def place(text: str) -> Path:
     """An argument that is a path."""
     return Path(word(text))
+
+
+def shelf(text: str) -> Shelf:
+    """An argument that is a path, or an address in a bucket."""
+    try:
+        return parse(word(text))
+    except UserError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None

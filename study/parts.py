@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
+from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
@@ -14,26 +15,56 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from study.errors import UserError
+from study.remote import Remote, Shelf
 from study.schema import SCHEMA, SINCE, VERSION
 
+PART = ".parquet"
 
-def read_parts(folders: Sequence[Path], columns: list[str] | None = None) -> pa.Table:
-    """Every record below these folders, once, in the order of its id."""
-    paths = [path for folder in folders for path in find_parts(folder)]
-    if not paths:
-        wanted = pa.schema([SCHEMA.field(c) for c in columns]) if columns else SCHEMA
-        return wanted.empty_table()
-    with ThreadPoolExecutor() as pool:
-        tables = list(pool.map(lambda path: read_part(path, columns), paths))
-    table = pa.concat_tables(tables).sort_by("record_id")
+AT_ONCE = 16
+"""Parts that are read beside one another: a bucket answers late, but many at a time."""
+
+
+class DamagedError(UserError):
+    """A part that cannot be read as one."""
+
+    def __init__(self, part: Shelf, why: object):
+        super().__init__(f"{part}: not a readable part of records ({why})")
+        self.part = part
+
+
+def read_parts(
+    folders: Sequence[Shelf],
+    columns: list[str] | None = None,
+    damaged: list[DamagedError] | None = None,
+) -> pa.Table:
+    """Every record below these folders, once, in the order of its id.
+
+    A part that is damaged is an error that names it, or put into the list.
+    """
+
+    def read(part: Shelf) -> pa.Table:
+        try:
+            return read_part(part, columns)
+        except DamagedError as error:
+            if damaged is None:
+                raise
+            damaged.append(error)
+            return empty
+
+    empty = (pa.schema([SCHEMA.field(c) for c in columns]) if columns else SCHEMA).empty_table()
+    parts = [part for folder in folders for part in find_parts(folder)]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        table = pa.concat_tables([empty, *pool.map(read, parts)]).sort_by("record_id")
     ids = table["record_id"].to_numpy()
     first = np.ones(len(ids), bool)
     first[1:] = ids[1:] != ids[:-1]
     return table.filter(pa.array(first))
 
 
-def find_parts(folder: Path) -> list[Path]:
+def find_parts(folder: Shelf) -> list[Shelf]:
     """The files that hold records, in the order of their names; a folder that hides them raises."""
+    if isinstance(folder, Remote):
+        return [path for path in folder.walk() if path.name.endswith(PART)]
 
     def refuse(error: OSError) -> None:
         if not isinstance(error, FileNotFoundError):
@@ -43,21 +74,22 @@ def find_parts(folder: Path) -> list[Path]:
         Path(below, name)
         for below, _, names in os.walk(folder, onerror=refuse)
         for name in names
-        if name.endswith(".parquet")
+        if name.endswith(PART)
     )
 
 
-def read_part(path: Path, columns: list[str] | None = None) -> pa.Table:
+def read_part(part: Shelf, columns: list[str] | None = None) -> pa.Table:
     """The records in one part; a file that is no part of this schema is an error that names it."""
     try:
-        with pq.ParquetFile(path) as file:
+        source = BytesIO(part.read_bytes()) if isinstance(part, Remote) else part
+        with pq.ParquetFile(source, page_checksum_verification=True) as file:
             found = (file.schema_arrow.metadata or {}).get(b"schema_version", b"none").decode()
             if found != VERSION and found not in SINCE:
                 known = ", ".join([*SINCE, VERSION])
-                raise UserError(f"{path}: schema version {found}, this program reads {known}")
+                raise UserError(f"{part}: schema version {found}, this program reads {known}")
             later = SINCE.get(found, {})
             if not file.schema_arrow.equals(_written(found)):
-                raise UserError(f"{path}: its columns are not those of schema version {found}")
+                raise UserError(f"{part}: its columns are not those of schema version {found}")
             wanted = SCHEMA.names if columns is None else columns
             table = file.read([name for name in wanted if name not in later], use_threads=False)
             rows = file.metadata.num_rows
@@ -68,7 +100,13 @@ def read_part(path: Path, columns: list[str] | None = None) -> pa.Table:
             ]
             return pa.table(arrays, schema=pa.schema(fields, metadata=SCHEMA.metadata))
     except (pa.ArrowException, OSError) as error:
-        raise UserError(f"{path}: not a readable part of records ({error})") from None
+        raise DamagedError(part, error) from None
+
+
+def write_part(part: Shelf, table: pa.Table) -> None:
+    """A part of these records, its pages with checksums; one that is there stays."""
+    with whole(part) as out:
+        pq.write_table(table, out, compression="zstd", write_page_checksum=True)
 
 
 @cache
@@ -79,11 +117,17 @@ def _written(version: str) -> pa.Schema:
 
 
 @contextmanager
-def whole(path: Path, replace: bool = False) -> Iterator[BinaryIO]:
+def whole(path: Shelf, replace: bool = False) -> Iterator[BinaryIO]:
     """A file that appears under its name only when it is complete.
 
     One that already has the name stays, unless it is to be replaced.
     """
+    if isinstance(path, Remote):
+        content = BytesIO()
+        yield content
+        if replace or not path.exists():
+            path.write_bytes(content.getbuffer())
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{uuid.uuid4().hex}.part")
     try:
@@ -93,5 +137,9 @@ def whole(path: Path, replace: bool = False) -> Iterator[BinaryIO]:
             os.fsync(out.fileno())
         if replace or not path.exists():
             temporary.replace(path)
+    except OSError as error:
+        if error.filename in (None, str(temporary)):  # not by a name that nobody knows
+            raise OSError(error.errno, error.strerror or str(error), str(path)) from error
+        raise
     finally:
         temporary.unlink(missing_ok=True)

@@ -18,11 +18,13 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from rich.console import Console
 
 from study import __version__
-from study.command import Parser, guarded, place, positive, stop, whole_number, word
+from study.command import Parser, guarded, place, positive, shelf, stop, whole_number, word
 from study.counts import shortage
 from study.data import Dataset
+from study.driver import Driver
 from study.engine import machine
 from study.engine.formulations import FORMULATIONS
 from study.engine.means import Means
@@ -31,6 +33,7 @@ from study.estimate import estimate, measure
 from study.execute import EXECUTORS, Place, Work, executor
 from study.grid import Grid
 from study.gridfile import read_grid
+from study.parts import DamagedError
 from study.plan import Due, plan, remaining
 from study.screen import Screen, plan_fields, show_plan, show_summary, terminal
 from study.store import Store
@@ -57,7 +60,10 @@ def run(options: argparse.Namespace) -> int:
     where = choose_place(options, grid)
     whole = select(plan(grid), options.only, options.limit)
     splits = [split for split, _ in grid.dataset.identities()]
-    left = remaining(whole, store.records(), store.predictions(splits))
+    damaged: list[DamagedError] = []
+    left = remaining(whole, store.records(damaged), store.predictions(splits))
+    for trouble in damaged:
+        sys.stderr.write(f"{trouble}\n")
 
     if options.plan:
         workers = where.workers or machine.cores()
@@ -69,29 +75,42 @@ def run(options: argparse.Namespace) -> int:
         return 0
 
     console = terminal()
-    screen = Screen(console, left, store)
+    set_aside(damaged, store, console)
+    driver = Driver(store, console.print, "study.run")
+    screen = Screen(console, left, store, driver)
     if left:
         parts = [list(dues) for _, dues in groupby(left, key=lambda due: due.case.split)]
         datasets = (load(grid, options.data, dues[0].case.split) for dues in parts)
         first = next(datasets)
         check_enough(left, first)  # before anything is written
-        store.open(grid)
         execute, code = executor(options.executor), code_version()
-        with screen:
+        with driver, screen:
+            store.open(grid)
             for dues, dataset in zip(parts, chain([first], datasets), strict=True):
                 work = Work(grid, dataset, Store(store.folder.absolute()), code)
                 execute(dues, work, screen, where)
-        if not screen.left and not options.only and not options.limit:
-            store.forget_checkpoints()
+            if not screen.left and not options.only and not options.limit:
+                store.forget_checkpoints()
     else:
         console.print("nothing left to do")
     ids = [row.id for due in whole for row in due.rows]
-    records = store.read()
+    damaged.clear()
+    records = store.read(damaged=damaged)  # every column, and so all that may be damaged
+    set_aside(damaged, store, console)
     show_summary(console, records.filter(pc.is_in(records["record_id"], pa.array(ids))))
     console.print(f"{len(records):,} records in {store.folder}")
     if screen.left:
         console.print(f"{screen.left} of {len(left)} cases are not done; the same command retries")
-    return 1 if screen.left else 0
+    return 1 if screen.left or damaged else 0
+
+
+def set_aside(damaged: Sequence[DamagedError], store: Store, console: Console) -> None:
+    """Move parts that cannot be read out of the way of those that will take their place."""
+    if damaged:
+        with Driver(store, console.print, "study.run"):
+            for trouble in damaged:
+                place = store.set_aside(trouble.part)
+                console.print(f"{trouble}; moved to {place}; a run does its records again")
 
 
 def load(grid: Grid, folder: Path, split: int | None) -> Dataset:
@@ -227,10 +246,10 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--json", action="store_true", help="with --plan: as one JSON object")
     p.add_argument(
         "--results",
-        type=place,
+        type=shelf,
         default=Path("results"),
         metavar="DIR",
-        help="where records go, a folder a grid (default: results)",
+        help="where records go, a folder a grid; or s3://..., gs://... (default: results)",
     )
     p.add_argument(
         "--data",

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Table
 
+from study.driver import Driver
 from study.methods import METHODS
 from study.plan import Due, Job, count
 from study.store import Store
@@ -36,11 +37,12 @@ def show_table(console: Console, table: Table) -> None:
 class Screen:
     """Watches a run: a bar on a terminal, a line now and then elsewhere."""
 
-    def __init__(self, console: Console, dues: Sequence[Due], store: Store):
-        self._console, self._store = console, store
+    def __init__(self, console: Console, dues: Sequence[Due], store: Store, driver: Driver):
+        self._console, self._store, self._driver = console, store, driver
         self._total = len(dues)
         self._due = {due.case.id: len(due) for due in dues}
         self._failed: set[str] = set()
+        self._running: dict[str, list[str]] = {}
         self._networks = 0
         self._start = self._said = time.monotonic()
         self._bar = Progress(
@@ -57,6 +59,7 @@ class Screen:
         cases = "1 case" if self._total == 1 else f"{self._total:,} cases"
         self._console.print(f"{cases} to do; records go to {self._store.folder}")
         self._bar.start()
+        self._card()
         return self
 
     def __exit__(
@@ -72,6 +75,11 @@ class Screen:
         """How many cases are not done, failed ones among them."""
         return len(self._due)
 
+    def begun(self, job: Job) -> None:
+        """A worker has taken the job up, maybe not for the first time."""
+        self._running[job.id] = [due.case.id for due in job.dues]
+        self._card()
+
     def done(self, job: Job) -> None:
         """One more job is in the store."""
         self._networks += count(job.dues).networks
@@ -81,7 +89,7 @@ class Screen:
             if not self._due[case]:
                 del self._due[case]
                 self._store.forget_failure(case)
-        self._tell()
+        self._ended(job)
 
     def failed(self, job: Job, traceback: str) -> None:
         """One more job has failed for good."""
@@ -93,15 +101,30 @@ class Screen:
         except OSError as error:
             where = f"its traceback could not be written ({error.strerror})"
         self._console.print(f"failed: {job}: {last}\n  {where}", style="red")
-        self._tell()
+        self._ended(job)
 
     def note(self, text: str) -> None:
         """A line that a job has to say."""
         self._console.print(text, style="yellow")
 
+    def _ended(self, job: Job) -> None:
+        self._running.pop(job.id, None)
+        self._card()
+        self._tell()
+
+    @property
+    def _over(self) -> int:
+        """How many cases are done or have failed."""
+        return self._total - len(self._due.keys() - self._failed)
+
+    def _card(self) -> None:
+        """Let those who look at the store know."""
+        failed = len(self._failed)
+        running = sorted({case for cases in self._running.values() for case in cases})
+        self._driver.tell(self._total, self._over - failed, failed, running)
+
     def _tell(self) -> None:
-        now = time.monotonic()
-        over = self._total - len(self._due.keys() - self._failed)
+        now, over = time.monotonic(), self._over
         seconds = now - self._start
         left = f", {duration(seconds / over * (self._total - over))} left" if over else ""
         text = (

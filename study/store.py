@@ -2,22 +2,27 @@
 
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from io import BytesIO
+from itertools import count
+from math import prod
+from os import SEEK_END
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import yaml
+from numpy.lib import format as npy
 
 from study import strictyaml
 from study.checkpoints import Arrays
 from study.errors import UserError
 from study.grid import Grid
-from study.parts import find_parts, read_part, read_parts, whole
+from study.parts import DamagedError, find_parts, read_part, read_parts, whole, write_part
+from study.remote import Shelf
 from study.results import Results, labels_of
 from study.schema import SCHEMA
 
@@ -31,7 +36,7 @@ ANEW = ("dataset.splits", "subsets")
 """Those of which no number is more than null: with one the study is drawn in another way."""
 
 GRID, PARTS, PREDICTIONS = "grid.yaml", "records", "predictions"
-FAILURES, CHECKPOINTS = "failures", "checkpoints"
+FAILURES, CHECKPOINTS, DAMAGED = "failures", "checkpoints", "damaged"
 
 SEAL = sha256().digest_size
 """Bytes of a checkpoint's digest, which stands before it."""
@@ -39,7 +44,7 @@ SEAL = sha256().digest_size
 
 @dataclass(frozen=True)
 class Store:
-    """The records of one grid below a folder:
+    """The records of one grid below a folder, on disk or in a bucket:
 
     grid.yaml               the resolved grid
     records/<job>.parquet   parts; every file that ends in .parquet is complete
@@ -47,9 +52,11 @@ class Store:
                             of a set split anew labels-<split>.npy
     failures/<case>.txt     tracebacks of cases that failed, until they succeed
     checkpoints/<key>.npz   where long trainings stand, until their job is done: a digest, then npz
+    drivers/<id>.json       who writes here now (study/driver.py)
+    damaged/                parts that could not be read, set aside
     """
 
-    folder: Path
+    folder: Shelf
 
     def compare(self, grid: Grid) -> None:
         """Refuse a grid whose protocol is not that of the records already here."""
@@ -74,9 +81,12 @@ class Store:
                 )
 
     def open(self, grid: Grid) -> None:
-        """Make the folder and write down the grid."""
+        """Make the folder, write down the grid, and drop what killed writers have left half."""
         file = self.folder / GRID
         try:
+            if isinstance(self.folder, Path):
+                for half in self.folder.rglob(".*.part"):
+                    half.unlink(missing_ok=True)
             (self.folder / PARTS).mkdir(parents=True, exist_ok=True)
             text = yaml.safe_dump(grid.resolved(), sort_keys=False)
             with whole(file, replace=True) as out:
@@ -91,9 +101,7 @@ class Store:
             self._save(name, array)
         if results.records:
             table = pa.Table.from_pylist(results.records, schema=SCHEMA)
-            path = self.folder / PARTS / f"{results.job}.parquet"
-            with whole(path) as out:
-                pq.write_table(table, out, compression="zstd")
+            write_part(self.folder / PARTS / f"{results.job}.parquet", table)
         for key in results.checkpoints:
             self._checkpoint(key).unlink(missing_ok=True)
 
@@ -108,8 +116,7 @@ class Store:
         ids = "".join(table["record_id"].to_pylist())
         path = self.folder / PARTS / f"all-{sha256(ids.encode()).hexdigest()[:16]}.parquet"
         if before not in ([], [path]):
-            with whole(path) as out:
-                pq.write_table(table, out, compression="zstd")
+            write_part(path, table)
             if read_part(path, ["record_id"])["record_id"] != table["record_id"]:
                 raise UserError(f"{path}: not what was written; nothing was removed")
             for part in before:
@@ -138,10 +145,9 @@ class Store:
 
     def forget_checkpoints(self) -> None:
         """Drop what is left of trainings that were done in another way in the end."""
-        for path in (self.folder / CHECKPOINTS).glob("*"):
-            path.unlink(missing_ok=True)
+        _clear(self.folder / CHECKPOINTS)
 
-    def _checkpoint(self, key: str) -> Path:
+    def _checkpoint(self, key: str) -> Shelf:
         return self.folder / CHECKPOINTS / f"{key}.npz"
 
     def _save(self, name: str, array: np.ndarray) -> None:
@@ -150,13 +156,24 @@ class Store:
             with whole(path, replace=True) as out:
                 np.save(out, array, allow_pickle=False)
 
-    def read(self, columns: list[str] | None = None) -> pa.Table:
-        """Every record, once, in the order of its id."""
-        return read_parts([self.folder], columns)
+    def read(
+        self, columns: list[str] | None = None, damaged: list[DamagedError] | None = None
+    ) -> pa.Table:
+        """Every record, once, in the order of its id; what is damaged raises, or is listed."""
+        return read_parts([self.folder / PARTS], columns, damaged)
 
-    def records(self) -> set[str]:
+    def records(self, damaged: list[DamagedError] | None = None) -> set[str]:
         """The ids of the records that are stored."""
-        return set(self.read(["record_id"])["record_id"].to_pylist())
+        return set(self.read(["record_id"], damaged)["record_id"].to_pylist())
+
+    def set_aside(self, part: Shelf) -> Shelf:
+        """Move a part to where it is no part, for whoever wants to know what became of it."""
+        aside = (self.folder / DAMAGED / f"{part.name}.{number}" for number in count())
+        place = next(path for path in aside if not path.exists())
+        with whole(place) as out:
+            out.write(part.read_bytes())
+        part.unlink()
+        return place
 
     def predictions(self, splits: Iterable[int | None]) -> dict[int | None, set[str]]:
         """For each split the ids of trainings whose logits are stored whole; none of a split whose
@@ -165,7 +182,7 @@ class Store:
         stored = {path.stem for path in (self.folder / PREDICTIONS).glob("*.npy") if _intact(path)}
         return {split: stored if labels_of(split) in stored else set() for split in splits}
 
-    def fail(self, case: str, traceback: str) -> Path:
+    def fail(self, case: str, traceback: str) -> Shelf:
         """Keep the traceback of a case that failed."""
         path = self.folder / FAILURES / f"{case}.txt"
         with whole(path, replace=True) as out:
@@ -175,6 +192,22 @@ class Store:
     def forget_failure(self, case: str) -> None:
         """Drop the traceback of a case that has succeeded since."""
         (self.folder / FAILURES / f"{case}.txt").unlink(missing_ok=True)
+        _drop_empty(self.folder / FAILURES)
+
+
+def _clear(folder: Shelf) -> None:
+    """Remove a folder with its files."""
+    if folder.is_dir():
+        found: list[Shelf] = [*folder.iterdir()]
+        for path in found:
+            path.unlink(missing_ok=True)
+        _drop_empty(folder)
+
+
+def _drop_empty(folder: Shelf) -> None:
+    """Remove a folder that holds nothing."""
+    with suppress(OSError):
+        folder.rmdir()
 
 
 def _leaves(fields: dict[str, Any], above: str = "") -> dict[str, Any]:
@@ -188,7 +221,7 @@ def _leaves(fields: dict[str, Any], above: str = "") -> dict[str, Any]:
     return leaves
 
 
-def _read(file: Path) -> dict[str, Any]:
+def _read(file: Shelf) -> dict[str, Any]:
     """The keys of a stored grid."""
     try:
         fields = strictyaml.parse(file.read_text(), str(file))
@@ -199,13 +232,17 @@ def _read(file: Path) -> dict[str, Any]:
     return fields
 
 
-def _intact(path: Path) -> bool:
+def _intact(path: Shelf) -> bool:
     """Whether an array is stored there, as long as it says."""
     try:
-        np.load(path, mmap_mode="r", allow_pickle=False)
+        with path.open("rb") as file:
+            if npy.read_magic(file) != (1, 0):
+                return False
+            shape, _, kind = npy.read_array_header_1_0(file)
+            held = -file.tell() + file.seek(0, SEEK_END)
+            return not kind.hasobject and held == prod(shape) * kind.itemsize
     except (OSError, ValueError, EOFError):
         return False
-    return True
 
 
 if __name__ == "__main__":

@@ -1,0 +1,291 @@
+"""The command that says how sweeps stand: what is done, running, failed, missing; it only looks."""
+
+import signal
+
+if __name__ == "__main__":  # Ctrl-C during the imports ends the process and says nothing
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+import argparse
+import json
+import sys
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from study.command import Parser, guarded, positive, shelf, stop
+from study.driver import DRIVERS, Card, cards
+from study.errors import UserError, shorten
+from study.grid import Grid
+from study.parts import DamagedError, find_parts, read_part
+from study.plan import Due, plan
+from study.remote import Shelf
+from study.screen import duration, terminal
+from study.store import FAILURES, GRID, PARTS, Store
+from study.stored import grid_of
+
+STATES = ("done", "running", "failed", "missing")
+
+ERRORS = 5
+"""Failures that are told of; of more the number is."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How a store stands against the grid that it was last run with.
+
+    cells: how many cases of each are in each state. errors: the newest first, by the case's id.
+    """
+
+    folder: Shelf
+    grid: Grid
+    records: int
+    planned: int
+    cells: dict[str, Counter[str]]
+    errors: dict[str, str]
+    damaged: list[DamagedError]
+    driver: Card | None
+
+    @property
+    def total(self) -> Counter[str]:
+        """How many cases are in each state."""
+        return sum(self.cells.values(), Counter())
+
+    @property
+    def rate(self) -> float | None:
+        """Cases an hour of the run that is under way; None until one is over."""
+        if self.driver is None or self.driver.gone or not self.driver.seconds:
+            return None
+        return (self.driver.done + self.driver.failed) / self.driver.seconds * 3600 or None
+
+    @property
+    def left(self) -> float | None:
+        """Seconds that the run under way takes at this rate."""
+        if self.driver is None or self.rate is None:
+            return None
+        due = self.driver.cases - self.driver.done - self.driver.failed
+        return due / self.rate * 3600
+
+    def fields(self) -> dict[str, Any]:
+        """All of it for a program."""
+        card = self.driver
+        return {
+            "store": str(self.folder),
+            "grid": self.grid.name,
+            "cases": self.total.total(),
+            **{state: self.total[state] for state in STATES},
+            "records": self.records,
+            "records_planned": self.planned,
+            "cases_per_hour": self.rate and round(self.rate, 1),
+            "seconds_left": None if self.left is None else round(self.left),
+            "driver": card
+            and {"host": card.host, "pid": card.pid, "since": card.since, "gone": card.gone},
+            "cells": [
+                {"cell": cell, **{state: states[state] for state in STATES}}
+                for cell, states in self.cells.items()
+            ],
+            "errors": self.errors,
+            "damaged": [str(trouble) for trouble in self.damaged],
+        }
+
+
+class Looker:
+    """Looks at a store again and again; a part is never written twice, so it is read once."""
+
+    def __init__(self, folder: Shelf):
+        self._store = Store(folder)
+        self._read: dict[str, frozenset[str]] = {}
+        self._planned: tuple[bytes, Grid, list[Due]] | None = None
+
+    def look(self) -> Standing:
+        """How the store stands now, while others may be writing there."""
+        grid, whole = self._plan()
+        damaged: list[DamagedError] = []
+        records = self._records(damaged)
+        kept = self._store.predictions([split for split, _ in grid.dataset.identities()])
+        written = [*cards(self._store.folder / DRIVERS)]
+        running = {case for _, card in written if not card.gone for case in card.running}
+        failures = self._failures()
+        cells: dict[str, Counter[str]] = {}
+        for due in whole:
+            case = due.case.id
+            state = "failed" if case in failures else "missing"
+            if _done(due, records, kept[due.case.split]):
+                state = "done"
+            elif case in running:
+                state = "running"
+            cells.setdefault(str(due.case.cell), Counter())[state] += 1
+        ids = {row.id for due in whole for row in due.rows}
+        return Standing(
+            folder=self._store.folder,
+            grid=grid,
+            records=len(ids & records),
+            planned=len(ids),
+            cells=cells,
+            errors=failures,
+            damaged=damaged,
+            driver=min(
+                (card for _, card in written), key=lambda card: bool(card.gone), default=None
+            ),
+        )
+
+    def _plan(self) -> tuple[Grid, list[Due]]:
+        content = (self._store.folder / GRID).read_bytes()
+        if self._planned is None or self._planned[0] != content:
+            grid = grid_of(self._store)
+            self._planned = content, grid, plan(grid)
+        return self._planned[1:]
+
+    def _records(self, damaged: list[DamagedError]) -> set[str]:
+        """The ids of the records; a part that has gone meanwhile was merged into another."""
+        records: set[str] = set()
+        for part in find_parts(self._store.folder / PARTS):
+            name = str(part)
+            try:
+                if name not in self._read:
+                    ids = read_part(part, ["record_id"])["record_id"].to_pylist()
+                    self._read[name] = frozenset(ids)
+                records |= self._read[name]
+            except DamagedError as error:
+                if part.exists():
+                    damaged.append(error)
+        return records
+
+    def _failures(self) -> dict[str, str]:
+        """The last line of each traceback, by the case, the newest first."""
+        found: list[tuple[float, str, str]] = []
+        files: list[Shelf] = [*(self._store.folder / FAILURES).glob("*.txt")]
+        for path in files:
+            try:
+                lines = path.read_bytes().decode(errors="replace").strip().splitlines()
+                found.append((-path.stat().st_mtime, path.stem, lines[-1] if lines else ""))
+            except FileNotFoundError:  # done since
+                continue
+        return {case: last for _, case, last in sorted(found)}
+
+
+def _done(due: Due, records: set[str], kept: set[str]) -> bool:
+    return all(row.id in records for row in due.rows) and all(
+        training.id in kept for training in due.predictions
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit code: 0 told, 2 wrong use, 130 stopped."""
+    options = parser().parse_args(arguments)
+    return guarded(lambda: status(options), "stopped looking")
+
+
+def status(options: argparse.Namespace) -> int:
+    """Say how each store stands, once or until nobody drives one any longer."""
+    if options.json and options.watch:
+        raise UserError("--watch: found beside --json; one of them is enough")
+    lookers = [Looker(folder) for folder in stores(options.folder)]
+    if options.json:
+        print(json.dumps([looker.look().fields() for looker in lookers], indent=2))
+        return 0
+    console = terminal()
+    if options.watch is None:
+        console.print(shown([looker.look() for looker in lookers]))
+        return 0
+    with Live(console=console, auto_refresh=False, transient=False) as live:
+        while True:
+            standings = [looker.look() for looker in lookers]
+            live.update(shown(standings), refresh=True)
+            if not any(one.driver is not None and not one.driver.gone for one in standings):
+                return 0
+            time.sleep(options.watch)
+
+
+def stores(folder: Shelf) -> list[Shelf]:
+    """The store that the folder is, or those that it holds."""
+    if (folder / GRID).exists():
+        return [folder]
+    if not folder.is_dir():
+        wrong = "not a folder" if folder.exists() else "no such folder"
+        raise UserError(f"{folder}: {wrong}; needed: a store, or the folder of several")
+    inside: list[Shelf] = [*folder.iterdir()]
+    found = [path for path in sorted(inside, key=str) if (path / GRID).exists()]
+    if not found:
+        raise UserError(f"{folder}: no store in it; python -m study.run makes one")
+    return found
+
+
+def shown(standings: Sequence[Standing]) -> RenderableType:
+    """One store cell by cell, several a line each."""
+    return detail(standings[0]) if len(standings) == 1 else overview(standings)
+
+
+def overview(standings: Sequence[Standing]) -> RenderableType:
+    """A line a store."""
+    table = headed("store", "cases", *STATES, "cases/h", "left")
+    for one in standings:
+        rate = "" if one.rate is None else f"{one.rate:,.0f}"
+        left = "" if one.left is None else duration(one.left)
+        numbers = (f"{one.total[state]:,}" for state in STATES)
+        table.add_row(one.folder.name, f"{one.total.total():,}", *numbers, rate, left)
+    return table
+
+
+def detail(one: Standing) -> RenderableType:
+    """A line a cell, and what else there is to say."""
+    table = headed("cell", *STATES)
+    for cell, states in one.cells.items():
+        table.add_row(cell, *(f"{states[state]:,}" if states[state] else "" for state in STATES))
+    if len(one.cells) > 1:
+        table.add_section()
+        table.add_row("cases in all", *(f"{one.total[state]:,}" for state in STATES))
+    lines = [f"{one.folder}  {one.grid.title}".rstrip()]
+    lines += [f"{one.records:,} of {one.planned:,} records"]
+    if one.driver is not None and one.driver.gone:
+        lines += [f"{one.driver}, has ended without a word; the same command goes on"]
+    elif one.driver is not None:
+        pace = "" if one.rate is None else f"; {one.rate:,.0f} cases an hour"
+        left = "" if one.left is None else f", {duration(one.left)} left"
+        lines += [f"{one.driver}{pace}{left}"]
+    told = [f"failed: {case}: {shorten(last)}" for case, last in one.errors.items()]
+    told = told[:ERRORS] + ([f"and {len(told) - ERRORS:,} more"] if told[ERRORS:] else [])
+    told += [f"damaged: {trouble}" for trouble in one.damaged]
+    return Group(*map(Text, lines), table, *(Text(line, style="red") for line in told))
+
+
+def headed(first: str, *others: str) -> Table:
+    """An empty table of numbers, after a column of words."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column(first, no_wrap=True)
+    for heading in others:
+        table.add_column(heading, justify="right", no_wrap=True)
+    return table
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    p = Parser("python -m study.status", "Say how a sweep stands, or all below a folder.")
+    p.add_argument(
+        "folder",
+        type=shelf,
+        metavar="DIR",
+        help="a store, such as results/mnist_step, or a folder of stores; or s3://..., gs://...",
+    )
+    p.add_argument(
+        "--watch",
+        type=positive,
+        nargs="?",
+        const=5.0,
+        metavar="SECONDS",
+        help="look again every so many seconds (5), until nobody runs it any longer",
+    )
+    p.add_argument("--json", action="store_true", help="as a JSON list, an object a store")
+    return p
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, stop)
+    signal.signal(signal.SIGTERM, stop)
+    sys.exit(main())

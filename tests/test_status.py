@@ -1,0 +1,227 @@
+"""How a sweep stands: counted by a brute-force loop, while others write, and in one line if not."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import asdict, replace
+
+import pytest
+
+from study import driver
+from study.driver import Card, Driver
+from study.parts import find_parts
+from study.plan import plan
+from study.run import main as run
+from study.status import Looker, Standing, main
+from study.store import Store
+from tests.conftest import ROOT, tiny_grid
+
+INPROCESS = ["--executor", "inprocess"]
+CHANGES = {"replicates": 3, "imbalance": {"rho": [5, 10]}, "methods": ["baseline", "thresholding"]}
+
+
+@pytest.fixture
+def half(grid_file, tmp_path):
+    """A store with four of six cases."""
+    words = ["--results", str(tmp_path / "results"), "--limit", "4"]
+    assert run([str(grid_file(**CHANGES)), *INPROCESS, *words]) == 0
+    return Store(tmp_path / "results" / "tiny")
+
+
+def told(capsys, *words):
+    capsys.readouterr()
+    assert main([str(word) for word in words]) == 0
+    return capsys.readouterr().out
+
+
+def states(standing):
+    return {cell: dict(+counted) for cell, counted in standing.cells.items()}
+
+
+def test_done_and_missing_are_counted_by_cell(half, capsys):
+    standing = Looker(half.folder).look()
+    assert states(standing) == {
+        "step rho 5 mu 0.5": {"done": 3},
+        "step rho 10 mu 0.5": {"done": 1, "missing": 2},
+    }
+    assert (standing.records, standing.planned) == (8, 12)
+    out = told(capsys, half.folder)
+    assert "8 of 12 records" in out
+    assert out.splitlines()[-1].split() == ["cases", "in", "all", "4", "0", "0", "2"]
+    (fields,) = json.loads(told(capsys, half.folder, "--json"))
+    assert (fields["cases"], fields["done"], fields["missing"]) == (6, 4, 2)
+    assert (fields["driver"], fields["cases_per_hour"], fields["seconds_left"]) == (
+        None,
+        None,
+        None,
+    )
+
+
+def test_a_case_is_done_with_its_last_record(half):
+    """Against a loop over every id there is."""
+    part = find_parts(half.folder)[0]
+    grid = tiny_grid(**CHANGES, predictions=True)
+    half.open(grid)
+    standing = Looker(half.folder).look()
+    assert standing.total["done"] == 0, "none has its predictions"
+    half.open(tiny_grid(**CHANGES))
+    part.unlink()
+    stored = half.records()
+    full = sum(all(row.id in stored for row in due.rows) for due in plan(tiny_grid(**CHANGES)))
+    standing = Looker(half.folder).look()
+    assert (full, standing.total["done"], standing.records) == (3, 3, 6)
+
+
+def test_running_and_failed_cases_and_the_last_errors(half, capsys):
+    cases = [due.case.id for due in plan(tiny_grid(**CHANGES))]
+    half.fail(cases[4], "Traceback\n  deep\nValueError: the first of two\n")
+    time.sleep(0.02)
+    half.fail(cases[5], "Traceback\nOSError: the second\n")
+    with Driver(half, print, "study.run") as held:
+        held.tell(cases=2, done=0, failed=1, running=[cases[5], cases[0]])
+        held._start -= 3600
+        held._write()
+        standing = Looker(half.folder).look()
+        out = told(capsys, half.folder)
+        (fields,) = json.loads(told(capsys, half.folder, "--json"))
+    assert dict(standing.total) == {"done": 4, "running": 1, "failed": 1}, "what is done stays done"
+    assert list(standing.errors.values()) == ["OSError: the second", "ValueError: the first of two"]
+    assert f"process {os.getpid()}, since " in out
+    assert f"failed: {cases[4]}: ValueError: the first of two" in out
+    assert fields["driver"]["pid"] == os.getpid()
+    assert fields["cases_per_hour"] == 1
+    assert fields["seconds_left"] == pytest.approx(3600, rel=0.01)
+
+
+def test_the_rate_is_of_the_run_under_way():
+    card = Card("h", driver.machine(), os.getpid(), driver.birth(os.getpid()), "now", "study.run")
+    going = replace(card, seconds=1800.0, cases=100, done=20, failed=5)
+    def of(one):
+        return Standing(None, tiny_grid(), 0, 0, {}, {}, [], one)
+
+    assert of(going).rate == 50
+    assert of(going).left == 75 / 50 * 3600
+    assert of(card).rate is None
+    assert of(replace(going, done=0, failed=0)).rate is None
+    assert of(replace(going, started="1")).rate is None, "its process is gone"
+    assert of(None).left is None
+
+
+def test_a_driver_that_was_killed_is_told_of(half, capsys):
+    path = half.folder / "drivers" / "theirs.json"
+    path.parent.mkdir()
+    gone = Card("here", driver.machine(), 999999, "5", "then", "study.run", running=("x",))
+    path.write_text(json.dumps(asdict(gone)))
+    out = told(capsys, half.folder)
+    assert "study.run on here, process 999999, since then, has ended without a word" in out
+    assert Looker(half.folder).look().total["running"] == 0
+    assert path.exists(), "it only looks"
+
+
+def test_a_part_is_read_once_and_may_be_merged_meanwhile(half, monkeypatch):
+    looker = Looker(half.folder)
+    first = looker.look()
+    from study import status
+
+    def refuse(part, columns):
+        raise AssertionError(f"{part} was read before")
+
+    read = status.read_part
+    monkeypatch.setattr(status, "read_part", refuse)
+    assert looker.look() == first
+    monkeypatch.setattr(status, "read_part", read)
+    half.compact()
+    assert looker.look() == first
+
+
+def test_a_damaged_part_is_told_of_and_left(half, capsys):
+    part = find_parts(half.folder)[0]
+    part.write_bytes(b"garbage")
+    out = told(capsys, half.folder)
+    assert f"damaged: {part}: not a readable part of records" in out
+    assert part.read_bytes() == b"garbage"
+
+
+def test_several_stores_are_a_line_each(half, grid_file, tmp_path, capsys):
+    words = ["--set", "replicates=1", "--set", "name=other", "--results", str(half.folder.parent)]
+    assert run([str(grid_file()), *INPROCESS, *words]) == 0
+    lines = told(capsys, half.folder.parent).splitlines()
+    assert [line.split()[0] for line in lines][0] == "store"
+    assert len(lines) == 3
+    assert ["tiny", "6", "4", "0", "0", "2"] in [line.split() for line in lines]
+    assert len(json.loads(told(capsys, half.folder.parent, "--json"))) == 2
+
+
+def test_watching_ends_when_nobody_drives(half, capsys):
+    begin = time.monotonic()
+    assert "8 of 12 records" in told(capsys, half.folder, "--watch")
+    assert time.monotonic() - begin < 4
+
+
+def test_watching_a_run(grid_file, tmp_path):
+    """A run and its watcher, each a process; the watcher ends with the run."""
+    grid = grid_file(**CHANGES, recipe={"iterations": 200})
+    results = tmp_path / "results"
+    words = ["-m", "study.run", str(grid), *INPROCESS, "--results", str(results)]
+    with subprocess.Popen([sys.executable, *words], cwd=ROOT, stdout=subprocess.PIPE) as process:
+        while not list(results.glob("tiny/drivers/*.json")):
+            assert process.poll() is None
+            time.sleep(0.02)
+        watch = [sys.executable, "-m", "study.status", str(results / "tiny"), "--watch", "0.2"]
+        done = subprocess.run(watch, cwd=ROOT, capture_output=True, text=True, timeout=120)
+        process.communicate(timeout=60)
+    assert (process.returncode, done.returncode, done.stderr) == (0, 0, "")
+    assert "12 of 12 records" in done.stdout
+
+
+def test_ctrl_c_is_one_line(half):
+    words = [sys.executable, "-m", "study.status", str(half.folder), "--watch", "60"]
+    with Driver(half, print, "test"):
+        pipe = subprocess.PIPE
+        with subprocess.Popen(words, cwd=ROOT, stdout=pipe, stderr=pipe, text=True) as process:
+            time.sleep(6)
+            process.send_signal(signal.SIGINT)
+            _, err = process.communicate(timeout=30)
+    assert process.returncode == 130 or process.returncode == -signal.SIGINT
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["nowhere"], "nowhere: no such folder; needed: a store, or the folder of several"),
+        (["file"], "file: not a folder"),
+        (["empty"], "empty: no store in it; python -m study.run makes one"),
+        (["tiny", "--watch", "0"], "found '0'; needed: a number above 0"),
+        (["tiny", "--watch", "--json"], "--watch: found beside --json"),
+        ([], "the following arguments are required: DIR"),
+        (["ftp://x"], "no such kind of place"),
+        (["broken"], "grid.yaml"),
+        (["own"], "mine_missing"),
+    ],
+)
+def test_mistakes_are_one_line(words, said, half, capsys, monkeypatch):
+    monkeypatch.chdir(half.folder.parent)
+    os.makedirs("empty")
+    os.makedirs("broken")
+    os.makedirs("own")
+    with open("file", "w") as file:
+        file.write("x")
+    with open("broken/grid.yaml", "w") as file:
+        file.write("name: [")
+    text = (
+        (half.folder / "grid.yaml").read_text().replace("model: lenet5", "model: mine_missing:net")
+    )
+    with open("own/grid.yaml", "w") as file:
+        file.write(text)
+    try:
+        code = main(words)
+    except SystemExit as error:
+        code = error.code
+    err = capsys.readouterr().err
+    assert code == 2
+    assert said in err
+    assert "Traceback" not in err
