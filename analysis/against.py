@@ -12,8 +12,9 @@ from analysis.checks.testset import BOUNDS, of_networks
 PUBLISHED = Path(__file__).parent / "published"
 
 COLUMNS = [
-    "source", "table", "page", "what", "dataset", "method", "rho", "mu", "measure", "published",
-    "ours", "low", "high", "n", "difference", "inside", "iterations", "paper_iterations",
+    "source", "table", "page", "what", "dataset", "method", "rho", "mu", "measure", "relation",
+    "published", "ours", "low", "high", "n", "difference", "inside", "iterations",
+    "paper_iterations",
 ]  # fmt: skip
 
 
@@ -24,16 +25,19 @@ def published() -> pd.DataFrame:
     return pd.concat(files, ignore_index=True).fillna(dict.fromkeys(words, ""))
 
 
-def against(stores: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+def against(
+    stores: Mapping[str, pd.DataFrame], made: Mapping[str, str] | None = None
+) -> pd.DataFrame:
     """A row a printed number that the stores can be held against; of several runs their mean.
 
-    `stores`: each study's records, after the selection. `ours`: the mean of n networks in %, with a
+    `stores`, `made`: as verdicts.judge takes them. `relation`: = or, where the paper says no more
+    than below, <. `ours`: the mean of n networks in %, with a
     95 % interval as claim C13 has it; `difference`: ours less the published one. `inside`: whether
     the published number lies in our interval, or our interval reaches under it where the paper says
     no more than below; missing without an interval. `iterations` under `paper_iterations`: trained
     shorter than the paper.
     """
-    there = protocols(stores)
+    there = protocols(stores, made or {})
     table = published()
     table = table[table["measure"].isin(BOUNDS)]
     cell = [name for name in table.columns if name not in ("published", "run")]
@@ -62,7 +66,7 @@ def row(printed: pd.DataFrame, there: Sequence[Protocol]) -> dict[str, object] |
         above = first["relation"] == "<" or number <= finding.high
         inside = finding.low <= number and above
     return {
-        **{name: first[name] for name in COLUMNS[:9]},
+        **{name: first[name] for name in COLUMNS[:10]},
         "what": f"{first['what']}{runs}",
         "published": number,
         "ours": finding.effect,

@@ -8,7 +8,7 @@ from rich.table import Table
 
 from analysis.command import read, study_parser
 from analysis.methods import methods_of
-from analysis.selection import CHOICE, SCORES, contended, flattery, select, unvalidated
+from analysis.selection import CHOICE, SCORES, contended, crossed, flattery, select, unvalidated
 from analysis.stores import PLACE
 from study.command import guarded
 
@@ -50,13 +50,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def tell(console: Console, name: str, data: pd.DataFrame) -> None:
     """What there is to say of one study."""
-    rivals = contended(data)
+    first = " of the first subset of each replicate" if crossed(data) else ""
+    rivals = contended(data[data["subset"] == 0] if first else data)
     if rivals.empty:
         console.print(f"{name}: no candidates; each case and method has one base rate and one run")
         return
     labels = labels_of(rivals)
     choices = len(rivals.drop_duplicates(CHOICE))
-    console.print(f"{name}: {len(rivals)} candidates for {choices} pairs of case and method")
+    console.print(f"{name}: {len(rivals)} candidates for {choices} pairs of case and method{first}")
     console.print("\nRecords ok/chance/diverged, and mean test AUC % of those not diverged:")
     console.print(fared(rivals, labels))
     fair = unvalidated(rivals).empty

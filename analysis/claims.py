@@ -48,7 +48,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     def body() -> int:
         studies = gathered(options.results, options.study, options.select, COLUMNS)
-        claims = judge({study.name: study.chosen for study in studies})
+        claims = judge(
+            {study.name: study.chosen for study in studies},
+            {study.name: study.protocol for study in studies},
+        )
         if options.json:
             write(claims, options.json)
         show(claims, [f"{study.name}: {study.note}" for study in studies if study.note])

@@ -59,7 +59,7 @@ def published(table: pd.DataFrame) -> Sheet:
     rows = []
     for row in table.to_dict("records"):
         made, due = int(row["iterations"]), int(row["paper_iterations"])
-        method = str(row["method"])
+        method, sign = str(row["method"]), "< " if row["relation"] == "<" else ""
         rows.append(
             [
                 Cell(said_where(row)),
@@ -68,10 +68,10 @@ def published(table: pd.DataFrame) -> Sheet:
                 Cell(METHODS[method].label if method in METHODS else method),
                 plain(row["rho"]),
                 plain(row["mu"]),
-                number(row["published"]),
+                Cell(f"{sign}{number(row['published']).text}", row["published"]),
                 interval(row["ours"], row["low"], row["high"]),
                 count(row["n"]),
-                number(row["difference"], 2, "+"),
+                number(row["difference"], 2, "+") if not sign else Cell(NONE, float("nan")),
                 words("" if pd.isna(row["inside"]) else "yes" if row["inside"] else "no"),
                 Cell(f"{made:,} of {due:,}, shorter" if made < due else f"{made:,}", made),
             ]
@@ -86,7 +86,8 @@ def published(table: pd.DataFrame) -> Sheet:
         heads,
         rows,
         "In brackets: a 95 % interval of our mean over n networks. Inside: whether the published "
-        f"number lies in it; {NONE} without an interval. Shorter: trained for fewer iterations "
+        f"number lies in it, and of one that is an upper limit (<) whether ours reaches below it; "
+        f"{NONE} without an interval. Shorter: trained for fewer iterations "
         "than the paper's.",
         table,
     )

@@ -64,7 +64,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def page(found: Sequence[Study], title: str, command: str) -> str:
     """The page of these studies, whole: nothing in it is anywhere else."""
     chosen = {study.name: study.chosen for study in found}
-    claims = judge(chosen)
+    made = {study.name: study.protocol for study in found}
+    claims = judge(chosen, made)
     drawn = halls(figures.pages(found))
     anchors = {f"{hall.study}/{id}": shown for hall in drawn for id, shown in hall.shown.items()}
     flattery, remarks = scores.flattered(found)
@@ -88,7 +89,7 @@ def page(found: Sequence[Study], title: str, command: str) -> str:
             versions=ran.versions(found),
             claims=claims,
             tally=tally(claims),
-            published=published(against(chosen)),
+            published=published(against(chosen, made)),
             halls=drawn,
             anchors=anchors,
             claims_of=cited(claims, anchors),
@@ -141,9 +142,10 @@ def read_text(name: str) -> str:
 
 def summary(found: Sequence[Study], claims: Sequence[Judged]) -> str:
     """The whole page in a few sentences."""
-    records = sum(len(study.stored) for study in found)
-    cases = sum(study.cases for study in found)
-    networks = sum(study.networks for study in found)
+    records, cases, networks = (
+        len(set().union(*(study.stored[column] for study in found)))
+        for column in ("record_id", "case_id", "training_id")
+    )
     many = f"{len(found)} studies" if len(found) > 1 else f"The study {found[0].name}"
     verb = "hold" if len(found) > 1 else "holds"
     verdicts = ", ".join(f"{number} {verdict}" for verdict, number in tally(claims).items())

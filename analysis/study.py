@@ -1,5 +1,6 @@
 """A study as the commands read it: its records, what is left after the selection, its grid."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ import yaml
 from analysis.command import read
 from analysis.selection import remark, select
 from study.errors import UserError
+from study.identity import canonical
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,14 @@ class Study:
         return str(self.grid.get("title") or "")
 
     @property
+    def protocol(self) -> str:
+        """What the grid fixes for every case, as a word to compare; without a grid the folder's."""
+        if not self.grid:
+            return f"of {self.folder}"
+        fixed = {key: self.grid.get(key) for key in ("dataset", "model", "recipe", "seed")}
+        return canonical(_said(fixed))
+
+    @property
     def cases(self) -> int:
         """How many cases have a record."""
         return self.stored["case_id"].nunique()
@@ -45,18 +55,26 @@ class Study:
 
 
 def gathered(results: Path, names: Sequence[str], by: str, columns: Sequence[str]) -> list[Study]:
-    """The studies named, or all; what cannot be selected among is an error that names the study."""
-    return [
-        Study(
-            name=name,
-            folder=results / name,
-            stored=data,
-            chosen=_chosen(name, data, by),
-            note=remark(data, by),
-            grid=grid_of(results / name),
-        )
-        for name, data in read(results, names, columns).items()
-    ]
+    """The studies named, or all. One that cannot be selected among is an error; among all of them
+    it is left out, with a line that says so.
+    """
+    found: list[Study] = []
+    refused: list[str] = []
+    for name, data in read(results, names, columns).items():
+        try:
+            chosen = select(data, by)
+        except UserError as error:
+            refused.append(f"{name}: {error}")
+            if names:
+                break
+            continue
+        grid = grid_of(results / name)
+        found.append(Study(name, results / name, data, chosen, remark(data, by), grid))
+    if refused and (names or not found):
+        raise UserError(refused[0])
+    for line in refused:
+        sys.stderr.write(f"left out: {line}\n")
+    return found
 
 
 def grid_of(folder: Path) -> Mapping[str, Any]:
@@ -68,8 +86,17 @@ def grid_of(folder: Path) -> Mapping[str, Any]:
     return fields if isinstance(fields, dict) else {}
 
 
-def _chosen(name: str, data: pd.DataFrame, by: str) -> pd.DataFrame:
-    try:
-        return select(data, by)
-    except UserError as error:
-        raise UserError(f"{name}: {error}") from None
+SHOWN = (
+    *("train_per_class", "test_per_class", "test_share", "splits"),
+    *("base", "precision", "iterations", "batch"),
+)
+"""Keys of a grid that studies of one protocol may differ in, or whose work the records show."""
+
+
+def _said(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The keys of a grid that say something: what an older one left out says nothing."""
+    return {
+        key: _said(value) if isinstance(value, Mapping) else value
+        for key, value in fields.items()
+        if key not in SHOWN and value not in (None, "none")
+    }

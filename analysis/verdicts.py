@@ -91,9 +91,13 @@ def rule(low: float | None, high: float | None, allowed: Range) -> str:
     return CONTRADICTED if allowed.misses(low, high) else UNDERPOWERED
 
 
-def judge(stores: Mapping[str, pd.DataFrame]) -> list[Judged]:
-    """The verdicts on C1 to C14. `stores`: each study's records, after the selection."""
-    there = protocols(stores)
+def judge(
+    stores: Mapping[str, pd.DataFrame], made: Mapping[str, str] | None = None
+) -> list[Judged]:
+    """The verdicts on C1 to C14. `stores`: each study's records, after the selection; `made`: what
+    its grid fixes for all of them, where there is one.
+    """
+    there = protocols(stores, made or {})
     return [judged(claim, there) for claim in CLAIMS]
 
 
@@ -139,12 +143,12 @@ def part_of(check: Check, datasets: tuple[str, ...], there: Sequence[Protocol]) 
         why, chosen = lost[0]
         return bare(check, named, UNDERPOWERED, f"No number: {why}.", chosen)
     if lacking:
-        what, grid = lacking[0].what, lacking[0].grid
+        of, what, grid = f"of {named} ", lacking[0].what, lacking[0].grid
     else:
         missing = [name for name, of in zip(datasets, own, strict=True) if not of]
-        what = f"no records of {' and '.join(name_of(DATASETS, name) for name in missing)}"
+        of, what = "", f"no records of {' and '.join(name_of(DATASETS, name) for name in missing)}"
         grid, datasets = check.grid, tuple(missing)
-    return bare(check, named, NOT_RUN, f"The stores have {what}{to_run(grid, datasets)}.")
+    return bare(check, named, NOT_RUN, f"The stores have {of}{what}{to_run(grid, datasets)}.")
 
 
 def to_run(grid: str, datasets: tuple[str, ...]) -> str:
@@ -229,22 +233,29 @@ def because(finding: Finding, check: Check, verdict: str) -> str:
 
 
 def wanted(finding: Finding, allowed: Range) -> str:
-    """How many times as many draws would decide, were the effect as measured."""
+    """How many times as many draws would decide, were the effect as measured; of an effect that is
+    one of several pieces, were each of them.
+    """
     if finding.n == 1:
         return ""
-    low, high = finding.low or 0.0, finding.high or 0.0
+    spans = [("", finding.effect, finding.low or 0.0, finding.high or 0.0)]
+    if finding.bounds and finding.pieces:
+        both = zip(finding.pieces, finding.bounds, strict=True)
+        spans = [(where, value, *bounds) for (where, value), bounds in both]
     times = []
-    for limit in (allowed.low, allowed.high):
-        if low <= limit <= high:
-            reach = finding.effect - low if limit < finding.effect else high - finding.effect
-            away = abs(limit - finding.effect)
-            times.append((reach / away) ** 2 if away else float("inf"))
-    most = max(times, default=float("inf"))
+    for where, value, low, high in spans:
+        for limit in (allowed.low, allowed.high):
+            if low <= limit <= high:
+                reach = value - low if limit < value else high - value
+                away = abs(limit - value)
+                times.append(((reach / away) ** 2 if away else float("inf"), where))
+    most = max((number for number, _ in times), default=float("inf"))
+    places = ", ".join(dict.fromkeys(where for _, where in times if where))
+    where = f" at {places}" if places else ""
     if most > MOST:
-        return ": it is too near the limit to be told from it"
-    return (
-        f": if the effect is as measured, about {max(most, 1.1):.2g} times the draws would decide"
-    )
+        return f"{where}: it is too near the limit to be told from it"
+    what = "what is measured there is so" if places else "the effect is as measured"
+    return f"{where}: if {what}, about {max(most, 1.1):.2g} times the draws would decide"
 
 
 def told(finding: Finding, check: Check) -> list[str]:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from dataclasses import dataclass, field
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,13 +17,14 @@ from scipy import stats
 from sklearn.metrics import roc_auc_score
 
 from analysis import claims, verdicts
-from analysis.checks.check import ITERATIONS, Range
+from analysis.checks.check import ITERATIONS, Finding, Range
 from analysis.checks.effects import LEAST, MEAN, found, share, straightness
 from analysis.checks.gains import ends, steps
 from analysis.checks.planes import Pick, picked, plane, redrawn
 from analysis.checks.protocols import protocols
 from analysis.checks.table import CLAIMS
 from analysis.checks.testset import auc_bounds, error_bounds
+from analysis.study import Study
 from analysis.verdicts import CONTRADICTED, NOT_RUN, REPRODUCED, UNDERPOWERED, judge, rule
 from study.methods import METHODS
 from tests.conftest import ROOT
@@ -218,7 +220,7 @@ def part(id, number, held, dataset=None):
     """One check of a claim, on the first of its data sets or on the one named."""
     check = check_of(id, number)
     datasets = next(d for d in check.datasets if dataset is None or dataset in d)
-    return verdicts.part_of(check, datasets, protocols(held))
+    return verdicts.part_of(check, datasets, protocols(held, {}))
 
 
 def altered(auc=None, accuracy=None):
@@ -641,10 +643,10 @@ def test_subsets_of_one_replicate_are_one_draw():
         for subset in range(5)
         for row in study("mnist", "step", n=2, noise=5.0)
     ]
-    crossed = protocols({"a": frame(rows)})[0]
+    crossed = protocols({"a": frame(rows)}, {})[0]
     assert set(plane(crossed, "step", ["baseline"]).units) == {2}
     assert set(plane(crossed, "step", ["baseline"]).cases) == {10}
-    assert len(protocols({"a": frame(rows), "b": frame(study("mnist", "balanced"))})) == 2
+    assert len(protocols({"a": frame(rows), "b": frame(study("mnist", "balanced"))}, {})) == 2
 
 
 # ---- one draw a cell, diverged networks
@@ -687,7 +689,7 @@ def test_a_cell_with_one_draw_borrows_the_spread_of_the_others():
     found = part("C12", 0, stores(rows))
     assert found.n == 5
     assert "given the spread of the others" in found.reason
-    three = plane(protocols(stores(rows))[0], "step", ["oversampling", "undersampling"])
+    three = plane(protocols(stores(rows), {})[0], "step", ["oversampling", "undersampling"])
     spread = three.less("oversampling", "undersampling")[1:].std(axis=0)
     assert spread[0] == pytest.approx(spread[2] * math.sqrt(3), rel=0.1)
     assert found.high - found.effect > stats.t.ppf(0.975, 2) * spread.mean() / math.sqrt(3) * 0.8
@@ -787,7 +789,7 @@ def one_cell(values):
         name = f"r{replicate}"
         row |= {"replicate": replicate, "subset": replicate, "case_id": name, "record_id": name}
         rows.append(row | {"auc": value / 100})
-    return protocols({"a": frame(rows)})[0]
+    return protocols({"a": frame(rows)}, {})[0]
 
 
 @pytest.mark.parametrize("n", [5, 20, 100])
@@ -886,7 +888,7 @@ def test_where_few_classes_are_minority_nothing_is_extreme():
     rows = [row for row in study("mnist", "step") if row["mu"] <= 0.5]
     found = part("C14", 0, stores(rows))
     assert found.verdict == NOT_RUN
-    assert "no step imbalance with mu from 0.5 to 1" in found.reason
+    assert "no step imbalance with mu above 0.5 to 1" in found.reason
 
 
 def test_n_counts_the_cells_that_are_compared():
@@ -968,7 +970,7 @@ def test_where_a_method_is_missing_the_reason_names_it():
     rows = [row for row in study("mnist", "step") if row["method"] != "undersampling"]
     found = part("C5", 2, stores(rows))
     assert found.reason == (
-        "The stores have no undersampling under step imbalance; run grids/mnist_step.yaml."
+        "The stores have of MNIST no undersampling under step imbalance; run grids/mnist_step.yaml."
     )
 
 
@@ -1034,7 +1036,7 @@ def test_what_is_written_is_what_was_judged(command, tmp_path, results):
 
 
 def test_what_was_written_before_is_replaced(command, tmp_path, monkeypatch, whole):
-    monkeypatch.setattr(claims, "judge", lambda stores: whole)
+    monkeypatch.setattr(claims, "judge", lambda stores, made: whole)
     path = tmp_path / "claims.json"
     path.write_text("old")
     assert command("--json", str(path))[0] == 0
@@ -1044,7 +1046,7 @@ def test_what_was_written_before_is_replaced(command, tmp_path, monkeypatch, who
 
 @pytest.mark.parametrize("kind", ["folder", "below a file"])
 def test_a_file_that_cannot_be_written_is_one_line(command, tmp_path, kind, monkeypatch, whole):
-    monkeypatch.setattr(claims, "judge", lambda stores: whole)
+    monkeypatch.setattr(claims, "judge", lambda stores, made: whole)
     (tmp_path / "there").mkdir()
     (tmp_path / "file").write_text("")
     path = tmp_path / ("there" if kind == "folder" else "file/claims.json")
@@ -1122,5 +1124,66 @@ def test_a_study_that_crosses_subsets_is_kept_apart_from_one_that_does_not():
     plain = study("mnist", "step")
     other = [row | {name: f"{row[name]}-x" for name in ("case_id", "record_id")} for row in plain]
     one, two = frame(plain), frame(other)
-    assert len(protocols({"one": one, "two": two})) == 1
-    assert len(protocols({"one": one, "two": two.assign(subset=0)})) == 2
+    assert len(protocols({"one": one, "two": two}, {})) == 1
+    assert len(protocols({"one": one, "two": two.assign(subset=0)}, {})) == 2
+
+
+# ---- what may be pooled
+
+
+def grid_of(**changes):
+    dataset = {"name": "mnist", "train_per_class": 5000, "splits": None, "preprocess": "none"}
+    recipe = {"iterations": 500, "momentum": 0.9, "rate": {"policy": "inv", "base": 0.01}}
+    keys = {"dataset": dataset, "model": "lenet5", "recipe": recipe, "seed": 1}
+    for path, value in changes.items():
+        *above, last = path.split("__")
+        section = keys
+        for key in above:
+            section[key] = dict(section[key])
+            section = section[key]
+        section[last] = value
+    return keys
+
+
+def protocol_of(folder="results/a", **changes):
+    nothing = frame([])
+    return Study("a", Path(folder), nothing, nothing, "", grid_of(**changes)).protocol
+
+
+@pytest.mark.parametrize(
+    ("change", "apart"),
+    [
+        ({"dataset__preprocess": "gcn_zca"}, True),
+        ({"dataset__path": "other"}, True),
+        ({"recipe__momentum": 0.5}, True),
+        ({"model": "allcnn"}, True),
+        ({"recipe__rate__policy": "fixed"}, True),
+        ({"recipe__rate__base": [0.01, 0.1]}, False),
+        ({"dataset__splits": 3}, False),
+        ({"dataset__augment": None}, False),
+        ({"replicates": 50}, False),
+    ],
+)
+def test_what_the_grids_fix_tells_protocols_apart(change, apart):
+    """A case's id differs with the data set, so that no shared case would give it away."""
+    assert (protocol_of() != protocol_of(**change)) == apart
+    one, two = (study("mnist", kind) for kind in ("step", "balanced"))
+    made = {"one": protocol_of(), "two": protocol_of(**change)}
+    assert len(protocols({"one": frame(one), "two": frame(two)}, made)) == 1 + apart
+
+
+def test_without_a_grid_a_study_is_by_itself():
+    nothing = frame([])
+    names = {
+        Study("a", Path(folder), nothing, nothing, "", {}).protocol for folder in ("one", "two")
+    }
+    assert len(names) == 2
+
+
+def test_the_piece_that_leaves_a_verdict_open_is_named():
+    """The effect is the least gain, the open end another ratio's: the draws wanted are its own."""
+    pieces, bounds = (("rho 10", 0.02), ("rho 5000", 0.6)), ((0.01, 0.03), (-0.05, 1.25))
+    finding = Finding(0.02, -0.05, 0.03, 40, ("a",), pieces, bounds)
+    said = verdicts.wanted(finding, Range(0, open=True))
+    assert said.startswith(" at rho 5000: ")
+    assert f"about {(0.65 / 0.6) ** 2:.2g} times the draws" in said

@@ -214,10 +214,16 @@ def test_the_figures_command_chooses_by_the_rule_asked_for(tmp_path, capsys):
     assert drawn[0] != drawn[1]
     assert run(figures.main, capsys, *words, "--study", "fair")[0] == 0
     assert (tmp_path / "results" / "figures" / "fair" / "fig3.svg").read_bytes() == drawn[0]
-    code, out, err = run(figures.main, capsys, *words, "--select", "best_on_validation")
+    fairly = [*words, "--select", "best_on_validation"]
+    code, out, err = run(figures.main, capsys, *fairly, "--study", "fair", "unfair")
     assert (code, out) == (2, "")
     assert err.startswith("unfair: best_on_validation: no AUC on validation images")
     assert err.count("\n") == 1
+    (tmp_path / "results" / "figures" / "fair" / "fig3.svg").unlink()
+    code, out, err = run(figures.main, capsys, *fairly)
+    assert code == 0
+    assert err.startswith("left out: unfair: best_on_validation: no AUC on validation images")
+    assert (tmp_path / "results" / "figures" / "fair" / "fig3.svg").read_bytes() == drawn[1]
 
 
 def test_other_rates_without_a_choice_are_two_protocols(tmp_path, capsys):

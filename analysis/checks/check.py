@@ -44,8 +44,9 @@ class Finding:
     """What the records say: an effect, its interval where there are replicates enough for one.
 
     n: the cases that enter. studies: those that have them, first the one whose figure shows it.
-    pieces: the values that the effect is made of, each with its place. notes: what a reader must
-    know of how it came about.
+    pieces: the values that the effect is made of, each with its place. bounds: where the effect is
+    one of them, the interval of each, all holding at once. notes: what a reader must know of how it
+    came about.
     """
 
     effect: float
@@ -54,6 +55,7 @@ class Finding:
     n: int
     studies: tuple[str, ...]
     pieces: tuple[tuple[str, float], ...] = ()
+    bounds: tuple[tuple[float, float], ...] = ()
     notes: tuple[str, ...] = ()
 
 

@@ -20,12 +20,14 @@ class Statistic:
     of: (rows, pieces) -> (rows,). bounds: its interval from pieces as measured, in row 0, and as
     resampled, by their degrees of freedom. alone: the interval from the pieces as a sample, for
     when there is one draw a cell; None where there can be none. averages: errors average out.
+    each: where it is one of the pieces, their intervals.
     """
 
     of: Callable[[Floats], Floats]
     bounds: Callable[[Floats, float], Bounds]
     alone: Callable[[Floats], Bounds | None]
     averages: bool = True
+    each: Callable[[Floats, float], tuple[Floats, Floats]] | None = None
 
 
 def mean(values: Floats) -> Floats:
@@ -80,7 +82,9 @@ def lowest(pieces: Floats, freedom: float) -> Bounds:
     return float(lows.min()), float(highs.min())
 
 
-LEAST = Statistic(lambda values: values.min(axis=1), lowest, lambda pieces: None, averages=False)
+LEAST = Statistic(
+    lambda values: values.min(axis=1), lowest, lambda pieces: None, averages=False, each=at_once
+)
 
 
 def share(above: float) -> Statistic:
@@ -142,13 +146,19 @@ def found(
     if lost := sum(plane.lost for plane in planes):
         said.append(f"{lost} case{'s' if lost > 1 else ''} left out: a network diverged.")
     bounds: Bounds | None
+    each: list[Bounds] = []
     if any(max(plane.units) == 1 for plane in planes):
         bounds = statistic.alone(pieces[0])
         how = "is over these" if bounds else "cannot be had"
         one = "one draw a cell" if all(max(p.units) == 1 for p in planes) else "one draw in a cell"
         said.append(f"With {one} the interval {how}.")
     else:
-        bounds = statistic.bounds(pieces, freedom(pieces, planes, statistic))
+        known = freedom(pieces, planes, statistic)
+        bounds = statistic.bounds(pieces, known)
+        if statistic.each:
+            each = [
+                (float(a), float(b)) for a, b in zip(*statistic.each(pieces, known), strict=True)
+            ]
         if any(min(plane.units) == 1 for plane in planes):
             said.append("Cells with one draw are given the spread of the others.")
     low, high = bounds or (None, None)
@@ -159,6 +169,7 @@ def found(
         n=sum(sum(plane.cases) for plane in planes),
         studies=tuple(dict.fromkeys(plane.study for plane in planes)),
         pieces=tuple(zip(names, map(float, pieces[0]), strict=True)) if names else (),
+        bounds=tuple(each),
         notes=tuple(said),
     )
 

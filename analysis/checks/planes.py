@@ -14,6 +14,7 @@ from analysis.checks.check import Lacking, Lost
 from analysis.checks.protocols import Protocol
 from analysis.stats import RESAMPLES, Floats
 from analysis.style import imbalance_of
+from study.methods import METHODS
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,12 @@ class Plane:
         )
 
 
+def called(column: str) -> str:
+    """A method's column in words."""
+    id, to, ratio = column.partition(" to ")
+    return f"{METHODS[id].label.lower() if id in METHODS else id}{to}{ratio}"
+
+
 def name_of(rho: float, mu: float) -> str:
     """A cell, as it is called."""
     known = [f"{key} {value:g}" for key, value in (("rho", rho), ("mu", mu)) if value == value]
@@ -89,7 +96,10 @@ class Region:
     def __str__(self) -> str:
         rho = "" if self.rho is None else f" at rho {self.rho:g}"
         low, high = self.mus
-        return f"mu {low:g}{rho}" if low == high else f"mu from {low:.3g} to {high:.3g}{rho}"
+        if low == high:
+            return f"mu {low:g}{rho}"
+        beyond = f"above {low:.3g}" if low != float(f"{low:.3g}") else f"from {low:.3g}"
+        return f"mu {beyond} to {high:.3g}{rho}"
 
     def holds(self, cases: pd.DataFrame) -> pd.Series:
         """Which of the cases are inside."""
@@ -121,7 +131,7 @@ def plane(
     lost = protocol.diverged.loc[recorded].reindex(columns=list(columns), fill_value=False)
     for column in absent:
         if not lost[column].any():
-            raise Lacking(f"no {column} under {imbalance_of(kind)}", grid)
+            raise Lacking(f"no {called(column)} under {imbalance_of(kind)}", grid)
     gone = int(lost.any(axis=1).sum())
     table = own.join(scores.reindex(columns=list(columns)), how="inner").dropna(
         subset=list(columns)
@@ -129,7 +139,7 @@ def plane(
     if table.empty and gone:
         raise Lost(f"in all {gone} cases a network diverged")
     if table.empty:
-        raise Lacking(f"no case with all of {', '.join(columns)}", grid)
+        raise Lacking(f"no case with all of {', '.join(map(called, columns))}", grid)
     own_records = protocol.records[protocol.records["column"].isin(columns)]
     studies = own_records[own_records["case_id"].isin(table.index)]["study"]
     table = table.assign(study=studies.mode().iloc[0])  # of a case in two, the one with most of it

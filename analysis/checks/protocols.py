@@ -9,11 +9,15 @@ import pandas as pd
 
 from analysis.selection import crossed
 
-KEY = ["dataset", "model", "iterations", "batch", "seed", "precision", "n_max", "test", "resplit"]
-"""Columns that are equal throughout a protocol; the last three are made here.
+KEY = [
+    *("dataset", "model", "iterations", "batch", "seed", "precision"),
+    *("n_max", "test", "resplit", "made"),
+]
+"""Columns that are equal throughout a protocol; the last four are made here.
 
 n_max: images of the largest class. test: images of each test class. resplit: whether the split
-into training and test images is one of its own.
+into training and test images is one of its own. made: what else the grid fixes, such as which
+pictures, how they are prepared, the momentum.
 """
 
 CELL = ["imbalance", "rho", "mu"]
@@ -79,10 +83,10 @@ def column_of(method: str, to: float) -> str:
     return method if to == 1 else f"{method} to {to:g}"
 
 
-def protocols(stores: Mapping[str, pd.DataFrame]) -> list[Protocol]:
+def protocols(stores: Mapping[str, pd.DataFrame], made: Mapping[str, str]) -> list[Protocol]:
     """The protocols of these studies, the one with most cases first."""
     groups: list[pd.DataFrame] = []
-    for study in sorted(pieces(stores), key=lambda own: -own["case_id"].nunique()):
+    for study in sorted(pieces(stores, made), key=lambda own: -own["case_id"].nunique()):
         home = next((i for i, group in enumerate(groups) if fits(group, study)), None)
         if home is None:
             groups.append(study)
@@ -92,7 +96,7 @@ def protocols(stores: Mapping[str, pd.DataFrame]) -> list[Protocol]:
     return sorted(found, key=lambda protocol: -protocol.size)
 
 
-def pieces(stores: Mapping[str, pd.DataFrame]) -> Iterator[pd.DataFrame]:
+def pieces(stores: Mapping[str, pd.DataFrame], made: Mapping[str, str]) -> Iterator[pd.DataFrame]:
     """The records of each study, protocol by protocol where one study holds several."""
     for name, data in stores.items():
         if data.empty:
@@ -103,6 +107,7 @@ def pieces(stores: Mapping[str, pd.DataFrame]) -> Iterator[pd.DataFrame]:
             n_max=data["class_counts"].map(max),
             test=["" if c is None else " ".join(map(str, c)) for c in data["test_counts"]],
             resplit=data["split"].notna(),
+            made=made.get(name, ""),
         )
         for _, own in labelled.groupby(KEY, dropna=False):
             yield own.assign(crossed=crossed(own))
@@ -111,8 +116,8 @@ def pieces(stores: Mapping[str, pd.DataFrame]) -> Iterator[pd.DataFrame]:
 def fits(group: pd.DataFrame, study: pd.DataFrame) -> bool:
     """Whether a study's records may be compared with the group's.
 
-    A case with two different records of one method tells apart what no column shows, such as the
-    momentum; so does the base rate, but where it was selected it differs from case to case.
+    A case with two different records of one method tells apart what neither column nor grid shows;
+    so does the base rate, but where it was selected it differs from case to case.
     """
     ours, theirs = (own.iloc[0][[*KEY, "crossed"]] for own in (group, study))
     if not ours.equals(theirs):
