@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -19,6 +18,7 @@ from analysis.predictions import Predictions
 from analysis.stats import RESAMPLES, Floats, bootstrap_means, percentiles
 from analysis.style import styles_of, theme
 from study.methods import METHODS
+from study.remote import Shelf
 
 WIDTHS = 10
 """Bins of equal width, for the diagram: they show every confidence there is."""
@@ -62,7 +62,7 @@ Networks = Mapping[str, Sequence[Network]]
 """By method."""
 
 
-def draw(data: pd.DataFrame, folder: Path, note: str = "") -> Drawing:
+def draw(data: pd.DataFrame, folder: Shelf, note: str = "") -> Drawing:
     """The diagram of one cell, the paper's of figure 8 or the nearest to it, from the outputs in
     `folder`, the study's own.
     """
@@ -70,7 +70,7 @@ def draw(data: pd.DataFrame, folder: Path, note: str = "") -> Drawing:
     return picture(found[0], folder, note) if found else Blank(reason(data, folder))
 
 
-def others(data: pd.DataFrame, folder: Path, note: str = "") -> dict[str, Callable[[], Drawing]]:
+def others(data: pd.DataFrame, folder: Shelf, note: str = "") -> dict[str, Callable[[], Drawing]]:
     """A page for each other cell with outputs, or for so many of them spread evenly."""
     rest = cells(data, folder)[1:]
     if len(rest) > MOST:
@@ -81,7 +81,7 @@ def others(data: pd.DataFrame, folder: Path, note: str = "") -> dict[str, Callab
     }
 
 
-def cells(data: pd.DataFrame, folder: Path) -> list[pd.DataFrame]:
+def cells(data: pd.DataFrame, folder: Shelf) -> list[pd.DataFrame]:
     """The records whose confidence can be told, of cells with outputs, the one to draw first."""
     rows = data[(data["to"] == 1) & data["decision"].isin(list(DIVISORS))]
     rows = rows.assign(kept=rows["training_id"].isin(Predictions(folder).stored()))
@@ -93,7 +93,7 @@ def cells(data: pd.DataFrame, folder: Path) -> list[pd.DataFrame]:
     return [found[first], *found[:first], *found[first + 1 :]]
 
 
-def reason(data: pd.DataFrame, folder: Path) -> str:
+def reason(data: pd.DataFrame, folder: Shelf) -> str:
     """Why there is nothing to draw."""
     if not data["training_id"].isin(Predictions(folder).stored()).any():
         return "no outputs of this study's networks are kept; `predictions: true` in a grid does it"
@@ -101,7 +101,7 @@ def reason(data: pd.DataFrame, folder: Path) -> str:
     return f"no outputs are kept of a method that samples to full balance and decides by {ways}"
 
 
-def picture(records: pd.DataFrame, folder: Path, note: str) -> Drawing:
+def picture(records: pd.DataFrame, folder: Shelf, note: str) -> Drawing:
     """The page of one cell: the diagram, how sure the networks are, and their error."""
     alive = records[records["kept"] & (records["status"] != "diverged")]
     judged = [judge(rows, Predictions(folder)) for _, rows in alive.groupby("training_id")]

@@ -9,8 +9,9 @@ import pandas as pd
 from analysis.records import load
 from analysis.selection import SCORES
 from analysis.stores import check_protocol, studies
-from study.command import Parser, place
+from study.command import Parser, shelf
 from study.errors import UserError
+from study.remote import Remote, Shelf
 
 
 def study_parser(prog: str, description: str) -> argparse.ArgumentParser:
@@ -18,10 +19,10 @@ def study_parser(prog: str, description: str) -> argparse.ArgumentParser:
     p = Parser(prog, description)
     p.add_argument(
         "--results",
-        type=place,
+        type=shelf,
         default=Path("results"),
         metavar="DIR",
-        help="the folder whose folders are the studies (default: results)",
+        help="the folder whose folders are the studies, or s3://..., gs://... (default: results)",
     )
     p.add_argument(
         "--study",
@@ -46,7 +47,7 @@ def selecting_parser(prog: str, description: str) -> argparse.ArgumentParser:
     return p
 
 
-def read(results: Path, names: Sequence[str], columns: Sequence[str]) -> dict[str, pd.DataFrame]:
+def read(results: Shelf, names: Sequence[str], columns: Sequence[str]) -> dict[str, pd.DataFrame]:
     """The records of the studies named, or of all, each by one protocol."""
     stores = {name: load(folder, columns) for name, folder in studies(results, names).items()}
     if all(data.empty for data in stores.values()):
@@ -54,3 +55,10 @@ def read(results: Path, names: Sequence[str], columns: Sequence[str]) -> dict[st
     for name, data in stores.items():
         check_protocol(name, data)
     return stores
+
+
+def out_of(results: Shelf, out: Path | None, name: str) -> Path:
+    """Where a command writes: there, or under that name below the results."""
+    if out is None and isinstance(results, Remote):
+        raise UserError(f"--out: found nothing; needed where --results is in a bucket ({results})")
+    return out or Path(str(results), name)

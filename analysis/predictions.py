@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from io import BytesIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from study.errors import UserError
+from study.remote import Remote, Shelf
 from study.results import labels_of
 
 FOLDER = "predictions"
@@ -22,7 +23,7 @@ AT_ONCE = 2**21
 class Predictions:
     """What a study's folder keeps of its networks' outputs; nothing is read until it is asked."""
 
-    study: Path
+    study: Shelf
 
     def stored(self) -> set[str]:
         """The trainings whose logits are there."""
@@ -56,9 +57,11 @@ class Predictions:
                 raise UserError(f"{path}: holds NaN, though its network did not diverge; {ANEW}")
             yield some
 
-    def _open(self, name: str) -> tuple[Path, NDArray[np.generic]]:
+    def _open(self, name: str) -> tuple[Shelf, NDArray[np.generic]]:
         path = self.study / FOLDER / f"{name}.npy"
         try:
+            if isinstance(path, Remote):
+                return path, np.load(BytesIO(path.read_bytes()), allow_pickle=False)
             return path, np.lib.format.open_memmap(path, mode="r")
         except FileNotFoundError:
             why = "no such file"

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -13,6 +12,7 @@ from analysis.sheet import NONE, Cell, Sheet, count, number, plain, words
 from analysis.study import Study
 from analysis.style import DATASETS, NETS, imbalance_of, name_of
 from study.errors import UserError
+from study.remote import Shelf
 
 COLUMNS = (
     "case_id", "training_id", "dataset", "model", "imbalance", "rho", "mu", "replicate", "method",
@@ -186,13 +186,14 @@ def ended(studies: Sequence[Study]) -> Sheet:
     )
 
 
-def failures(folder: Path) -> tuple[list[Failure], int]:
+def failures(folder: Shelf) -> tuple[list[Failure], int]:
     """The tracebacks that a store keeps, no more than MOST, and how many there are."""
-    paths = sorted((folder / "failures").glob("*.txt"))
+    found: list[Shelf] = [*(folder / "failures").glob("*.txt")]
+    paths = sorted(found, key=str)
     return [failure(path) for path in paths[:MOST]], len(paths)
 
 
-def failure(path: Path) -> Failure:
+def failure(path: Shelf) -> Failure:
     """What a file of failures/ holds."""
     try:
         text = path.read_text(errors="replace").strip()

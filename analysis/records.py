@@ -1,14 +1,14 @@
 """Records, read from stores into one tidy frame."""
 
 from collections.abc import Sequence
-from os import PathLike
-from pathlib import Path
+from os import PathLike, fspath
 
 import pandas as pd
 import pyarrow as pa
 
 from study.errors import UserError, nearest
 from study.parts import read_parts
+from study.remote import Remote, parse
 from study.schema import COLUMNS, SCHEMA
 
 TYPES = {pa.string(): pd.StringDtype(), pa.int32(): pd.Int32Dtype(), pa.int64(): pd.Int64Dtype()}
@@ -17,7 +17,8 @@ TYPES = {pa.string(): pd.StringDtype(), pa.int32(): pd.Int32Dtype(), pa.int64():
 ABOUT = {name: about for name, _, about in COLUMNS}
 """What each column means; docs/records.md is this as a page."""
 
-Folder = str | PathLike[str]
+Folder = str | PathLike[str] | Remote
+"""A path, or an address in a bucket: s3://BUCKET/PATH, gs://BUCKET/PATH."""
 
 
 def load(folders: Folder | Sequence[Folder], columns: Sequence[str] | None = None) -> pd.DataFrame:
@@ -29,8 +30,9 @@ def load(folders: Folder | Sequence[Folder], columns: Sequence[str] | None = Non
     A folder that is not there, a part that cannot be read, or one of a version that is not known
     is a UserError that names it.
     """
-    below = [folders] if isinstance(folders, str | PathLike) else list(folders)
-    for folder in map(Path, below):
+    named = [folders] if isinstance(folders, str | PathLike | Remote) else list(folders)
+    below = [one if isinstance(one, Remote) else parse(fspath(one)) for one in named]
+    for folder in below:
         if not folder.is_dir():
             raise UserError(f"{folder}: {'not a folder' if folder.exists() else 'no such folder'}")
     wanted = sorted({"record_id", *columns}) if columns else None
@@ -38,6 +40,6 @@ def load(folders: Folder | Sequence[Folder], columns: Sequence[str] | None = Non
         if name not in ABOUT:
             near = nearest(name, ABOUT) or f"; there: {', '.join(ABOUT)}"
             raise UserError(f"columns: no column {name!r} in a record{near}")
-    table = read_parts([Path(folder) for folder in below], wanted)
+    table = read_parts(below, wanted)
     frame: pd.DataFrame = table.select(wanted or SCHEMA.names).to_pandas(types_mapper=TYPES.get)
     return frame

@@ -1,13 +1,13 @@
 """The studies below a folder, and whether their records may be averaged."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import pandas as pd
 
 from analysis.selection import contended
 from study.errors import UserError, nearest
 from study.parts import find_parts
+from study.remote import Shelf
 
 PROTOCOL = ("dataset", "model", "iterations", "batch", "seed")
 """Columns with one value in a study: a mean over several would mix different experiments."""
@@ -23,14 +23,15 @@ PLACE = (
 """Columns that name one record of a study."""
 
 
-def studies(results: Path, names: Sequence[str] = ()) -> dict[str, Path]:
+def studies(results: Shelf, names: Sequence[str] = ()) -> dict[str, Shelf]:
     """The studies below `results` that hold parts, by name: all of them, or the ones named."""
     if not results.is_dir():
         wrong = "not a folder" if results.exists() else "no such folder"
         raise UserError(f"--results {results}: {wrong}; python -m study.run makes it")
+    inside: list[Shelf] = [*results.iterdir()]
     found = {
         folder.name: folder
-        for folder in sorted(results.iterdir())
+        for folder in sorted(inside, key=str)
         if folder.is_dir() and find_parts(folder / "records")
     }
     if not found:

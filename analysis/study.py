@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -13,6 +12,7 @@ from analysis.command import read
 from analysis.selection import remark, select
 from study.errors import UserError
 from study.identity import canonical
+from study.remote import Shelf
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Study:
     """
 
     name: str
-    folder: Path
+    folder: Shelf
     stored: pd.DataFrame
     chosen: pd.DataFrame
     note: str
@@ -54,7 +54,7 @@ class Study:
         return self.stored["training_id"].nunique()
 
 
-def gathered(results: Path, names: Sequence[str], by: str, columns: Sequence[str]) -> list[Study]:
+def gathered(results: Shelf, names: Sequence[str], by: str, columns: Sequence[str]) -> list[Study]:
     """The studies named, or all. One that cannot be selected among is an error; among all of them
     it is left out, with a line that says so.
     """
@@ -77,7 +77,7 @@ def gathered(results: Path, names: Sequence[str], by: str, columns: Sequence[str
     return found
 
 
-def grid_of(folder: Path) -> Mapping[str, Any]:
+def grid_of(folder: Shelf) -> Mapping[str, Any]:
     """The resolved grid of a store; nothing where it is not there or not readable."""
     try:
         fields = yaml.safe_load((folder / "grid.yaml").read_text())

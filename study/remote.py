@@ -106,8 +106,8 @@ class Remote:
         with self._told(), self._files.open_input_file(self.key) as file:
             return file.read()
 
-    def read_text(self) -> str:
-        return self.read_bytes().decode()
+    def read_text(self, errors: str = "strict") -> str:
+        return self.read_bytes().decode(errors=errors)
 
     def write_bytes(self, content: bytes | memoryview) -> None:
         """The whole file at once: it is there with the last byte, or not at all."""

@@ -30,7 +30,7 @@ from study.engine.formulations import FORMULATIONS
 from study.engine.means import Means
 from study.errors import OWN, DataError, UserError, failure
 from study.estimate import estimate, measure
-from study.execute import EXECUTORS, Place, Work, executor
+from study.execute import EXECUTORS, LOGGERS, Place, Work, executor
 from study.grid import Grid
 from study.gridfile import read_grid
 from study.parts import DamagedError
@@ -168,14 +168,21 @@ def choose_place(options: argparse.Namespace, grid: Grid) -> Place:
                 "for --executor ray"
             )
     elif address:
-        return Place(choose_means(options, options.device), options.workers, address)
+        means = choose_means(options, options.device)
+        return Place(means, options.workers, address, *beside(options))
     device = choose_device(options.device)
     means = choose_means(options, device)
     means.check(grid.recipe.precision, str(options.grid))
     if options.executor == "inprocess":
-        return Place(means, workers=1)
+        return Place(means, 1, None, *beside(options))
     free = machine.devices() if device == "cuda" else machine.cores()
-    return Place(means, options.workers or free)
+    return Place(means, options.workers or free, None, *beside(options))
+
+
+def beside(options: argparse.Namespace) -> tuple[float | None, tuple[str, ...]]:
+    """The seconds that a job may take, and the loggers."""
+    minutes = options.job_minutes
+    return (60 * minutes if minutes else None), tuple(dict.fromkeys(options.log))
 
 
 def choose_means(options: argparse.Namespace, device: str) -> Means:
@@ -307,6 +314,20 @@ def parser() -> argparse.ArgumentParser:
         default=10.0,
         metavar="MINUTES",
         help="how often a long training is saved, to be gone on with (default: 10)",
+    )
+    p.add_argument(
+        "--job-minutes",
+        type=positive,
+        metavar="N",
+        help="how long a job may take before it counts as hung (default: 10, and ten times what "
+        "it is estimated to take)",
+    )
+    p.add_argument(
+        "--log",
+        action="append",
+        choices=LOGGERS,
+        default=[],
+        help="tell this logger too, by Ray Tune's integration; may stand several times",
     )
     p.add_argument(
         "--only", type=word, metavar="ID", help="the beginning of a case's or record's id"

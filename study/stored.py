@@ -25,7 +25,7 @@ def one_store(folder: Shelf, to_do: str) -> Store:
     if len(holders) > 1:
         raise UserError(f"{folder}: holds several stores; {to_do} one at a time")
     if holders != [folder / PARTS]:
-        raise UserError(f"{folder}: is no store, its records lie in {holders[0]}; {NEEDED}")
+        raise UserError(f"{folder}: its records lie in {holders[0]}, no store's place; {NEEDED}")
     return Store(folder)
 
 

@@ -166,7 +166,7 @@ def test_a_bucket_has_one_driver_at_a_time_and_is_compacted(bucket, grid_file, c
     ],
 )
 def test_addresses_that_are_none(address, told, grid_file, capsys):
-    with pytest.raises(UserError, match="needed|environment"):
+    with pytest.raises(UserError, match=r"needed|environment"):
         parse(address)
     with pytest.raises(SystemExit) as caught:
         main([str(grid_file()), *INPROCESS, "--results", address])
@@ -196,3 +196,34 @@ def test_a_bucket_that_is_not_there_is_one_line(bucket, grid_file, capsys):
     said = capsys.readouterr().err
     assert "cannot be written" in said
     assert len(said.splitlines()) == 1
+
+
+def test_the_analysis_reads_a_bucket(bucket, grid_file, tmp_path, capsys):
+    """The same frame, the same verdicts, the same pictures' data as from disk."""
+    from analysis import claims, figures, load, report
+
+    grid = str(grid_file(predictions=True, methods=["baseline", "oversampling"]))
+    for results in (bucket("results"), str(tmp_path / "here")):
+        assert main([grid, *INPROCESS, "--results", results]) == 0
+    address = bucket("results")
+    own = load(bucket("results/tiny"))
+    assert own.drop(columns=list(VOLATILE)).equals(
+        load(tmp_path / "here" / "tiny").drop(columns=list(VOLATILE))
+    )
+    capsys.readouterr()
+    told = []
+    for results in (address, str(tmp_path / "here")):
+        assert claims.main(["--results", results]) == 0
+        told.append(capsys.readouterr().out)
+    assert told[0] == told[1]
+    out = tmp_path / "pictures"
+    words = ["--results", address, "--figure", "fig1", "calibration", "--format", "svg"]
+    assert figures.main([*words, "--out", str(out)]) == 0
+    assert {path.stem for path in out.rglob("*.svg")} >= {"fig1"}
+    assert report.main(["--results", address, "--out", str(tmp_path / "page.html")]) == 0
+    assert "tiny" in (tmp_path / "page.html").read_text()
+    capsys.readouterr()
+    assert figures.main(words) == 2
+    assert "--out: found nothing; needed where --results is in a bucket" in capsys.readouterr().err
+    assert claims.main(["--results", bucket("nothing")]) == 2
+    assert "no such folder" in capsys.readouterr().err

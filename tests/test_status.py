@@ -99,6 +99,7 @@ def test_running_and_failed_cases_and_the_last_errors(half, capsys):
 def test_the_rate_is_of_the_run_under_way():
     card = Card("h", driver.machine(), os.getpid(), driver.birth(os.getpid()), "now", "study.run")
     going = replace(card, seconds=1800.0, cases=100, done=20, failed=5)
+
     def of(one):
         return Standing(None, tiny_grid(), 0, 0, {}, {}, [], one)
 
