@@ -53,6 +53,8 @@ def read(results: Shelf, names: Sequence[str], columns: Sequence[str]) -> dict[s
     if all(data.empty for data in stores.values()):
         raise UserError(f"--results {results}: the parts in it hold no records")
     for name, data in stores.items():
+        if data.empty:
+            raise UserError(f"{name}: the parts in it hold no records; leave it out with --study")
         check_protocol(name, data)
     return stores
 

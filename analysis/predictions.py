@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from io import BytesIO
+from tokenize import TokenError
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,7 +66,7 @@ class Predictions:
             return path, np.lib.format.open_memmap(path, mode="r")
         except FileNotFoundError:
             why = "no such file"
-        except (OSError, ValueError, EOFError) as error:
+        except (OSError, ValueError, EOFError, OverflowError, SyntaxError, TokenError) as error:
             why = f"not a whole array ({' '.join(str(error).split())})"
         raise UserError(f"{path}: {why}; {ANEW}")
 

@@ -1,6 +1,5 @@
 """What was run: how much of each grid, on what machines, what failed of it and what it cost."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +10,7 @@ from analysis.methods import methods_of
 from analysis.sheet import NONE, Cell, Sheet, count, number, plain, words
 from analysis.study import Study
 from analysis.style import DATASETS, NETS, imbalance_of, name_of
+from study.compare import entries
 from study.errors import UserError
 from study.remote import Shelf
 
@@ -60,7 +60,8 @@ def asked(grid: Mapping[str, Any]) -> Asked | None:
             cells = len(imbalance["rho"]) * len(imbalance["mu"])
         elif imbalance["kind"] not in ("balanced", "natural", "counts"):
             return None
-        return Asked(cells * replicates * draws, rows)
+        cases = cells * replicates * draws
+        return Asked(cases, rows) if isinstance(cases, int) and cases > 0 else None
     except (KeyError, TypeError, AttributeError):
         return None
 
@@ -144,8 +145,8 @@ def versions(studies: Sequence[Study]) -> list[tuple[str, str]]:
     found: dict[str, dict[str, list[str]]] = {}
     for study in studies:
         for text in values(study.stored["versions"]):
-            for package, version in json.loads(text).items():
-                where = found.setdefault(package, {}).setdefault(version, [])
+            for package, version in entries(text).items():
+                where = found.setdefault(package, {}).setdefault(str(version), [])
                 where.extend([study.name] if study.name not in where else [])
     everywhere = len(studies)
     return [

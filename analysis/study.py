@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
-import yaml
 
 from analysis.command import read
 from analysis.selection import remark, select
+from study import strictyaml
 from study.errors import UserError
 from study.identity import canonical
 from study.remote import Shelf
@@ -80,8 +80,8 @@ def gathered(results: Shelf, names: Sequence[str], by: str, columns: Sequence[st
 def grid_of(folder: Shelf) -> Mapping[str, Any]:
     """The resolved grid of a store; nothing where it is not there or not readable."""
     try:
-        fields = yaml.safe_load((folder / "grid.yaml").read_text())
-    except (OSError, ValueError, yaml.YAMLError):
+        fields = strictyaml.parse((folder / "grid.yaml").read_text(), "grid.yaml")
+    except (OSError, ValueError, UserError):
         return {}
     return fields if isinstance(fields, dict) else {}
 

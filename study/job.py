@@ -170,6 +170,7 @@ def _describe_place(means: Means, code: str) -> Record:
             {
                 "imbalance-study": __version__,
                 "python": platform.python_version(),
+                "cpu": machine.processor(),
                 **{name: version(name) for name in packages},
             }
         ),

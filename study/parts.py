@@ -1,5 +1,6 @@
 """Files that are whole or not there at all, and the Parquet parts among them."""
 
+import errno
 import os
 import uuid
 from collections.abc import Iterator, Sequence
@@ -12,9 +13,10 @@ from typing import BinaryIO
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from study.errors import UserError
+from study.errors import UserError, shorten
 from study.remote import Remote, Shelf
 from study.schema import SCHEMA, SINCE, VERSION
 
@@ -28,7 +30,8 @@ class DamagedError(UserError):
     """A part that cannot be read as one."""
 
     def __init__(self, part: Shelf, why: object):
-        super().__init__(f"{part}: not a readable part of records ({why})")
+        told = shorten(" ".join(str(why).split()))
+        super().__init__(f"{part}: not a readable part of records ({told})")
         self.part = part
 
 
@@ -41,6 +44,24 @@ def read_parts(
 
     A part that is damaged is an error that names it, or put into the list.
     """
+    table = read_all(folders, columns, damaged)
+    return table.filter(pc.invert(repeated(table)))
+
+
+def repeated(table: pa.Table) -> pa.Array:
+    """Which records, in the order of their ids, have the id of the one before."""
+    ids = table["record_id"].to_numpy()
+    again = np.zeros(len(ids), bool)
+    again[1:] = ids[1:] == ids[:-1]
+    return pa.array(again)
+
+
+def read_all(
+    folders: Sequence[Shelf],
+    columns: list[str] | None = None,
+    damaged: list[DamagedError] | None = None,
+) -> pa.Table:
+    """Every row of every part, in the order of the ids and of the parts."""
 
     def read(part: Shelf) -> pa.Table:
         try:
@@ -54,17 +75,13 @@ def read_parts(
     empty = (pa.schema([SCHEMA.field(c) for c in columns]) if columns else SCHEMA).empty_table()
     parts = [part for folder in folders for part in find_parts(folder)]
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        table = pa.concat_tables([empty, *pool.map(read, parts)]).sort_by("record_id")
-    ids = table["record_id"].to_numpy()
-    first = np.ones(len(ids), bool)
-    first[1:] = ids[1:] != ids[:-1]
-    return table.filter(pa.array(first))
+        return pa.concat_tables([empty, *pool.map(read, parts)]).sort_by("record_id")
 
 
 def find_parts(folder: Shelf) -> list[Shelf]:
     """The files that hold records, in the order of their names; a folder that hides them raises."""
     if isinstance(folder, Remote):
-        return [path for path in folder.walk() if path.name.endswith(PART)]
+        return [path for path in folder.walk() if is_part(path.name)]
 
     def refuse(error: OSError) -> None:
         if not isinstance(error, FileNotFoundError):
@@ -74,8 +91,13 @@ def find_parts(folder: Shelf) -> list[Shelf]:
         Path(below, name)
         for below, _, names in os.walk(folder, onerror=refuse)
         for name in names
-        if name.endswith(PART)
+        if is_part(name)
     )
+
+
+def is_part(name: str) -> bool:
+    """Whether a file of that name holds records; what begins with a dot is some program's own."""
+    return name.endswith(PART) and not name.startswith(".")
 
 
 def read_part(part: Shelf, columns: list[str] | None = None) -> pa.Table:
@@ -83,7 +105,8 @@ def read_part(part: Shelf, columns: list[str] | None = None) -> pa.Table:
     try:
         source = BytesIO(part.read_bytes()) if isinstance(part, Remote) else part
         with pq.ParquetFile(source, page_checksum_verification=True) as file:
-            found = (file.schema_arrow.metadata or {}).get(b"schema_version", b"none").decode()
+            said = (file.schema_arrow.metadata or {}).get(b"schema_version", b"none")
+            found = shorten(said.decode(errors="backslashreplace"))
             if found != VERSION and found not in SINCE:
                 known = ", ".join([*SINCE, VERSION])
                 raise UserError(f"{part}: schema version {found}, this program reads {known}")
@@ -128,6 +151,10 @@ def whole(path: Shelf, replace: bool = False) -> Iterator[BinaryIO]:
         if replace or not path.exists():
             path.write_bytes(content.getbuffer())
         return
+    if not path.name or path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, "found a folder", str(path))
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "not a file that can be replaced", str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{uuid.uuid4().hex}.part")
     try:

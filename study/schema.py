@@ -64,7 +64,7 @@ COLUMNS: tuple[tuple[str, pa.DataType, str], ...] = (
     ("threads", pa.int32(), "threads of the process"),
     ("worker", pa.string(), "host and number of the process"),
     ("code", pa.string(), "git revision, -dirty where files were changed"),
-    ("versions", pa.string(), "Python and packages, as JSON"),
+    ("versions", pa.string(), "Python, packages and the processor, as JSON"),
     ("finished_at", pa.timestamp("us", "UTC"), "when the job ended"),
 )
 

@@ -10,18 +10,30 @@ from itertools import count
 from math import prod
 from os import SEEK_END
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import yaml
 from numpy.lib import format as npy
 
 from study import strictyaml
 from study.checkpoints import Arrays
+from study.compare import compare, in_packs
 from study.errors import UserError
 from study.grid import Grid
-from study.parts import DamagedError, find_parts, read_part, read_parts, whole, write_part
+from study.parts import (
+    DamagedError,
+    find_parts,
+    read_all,
+    read_part,
+    read_parts,
+    repeated,
+    whole,
+    write_part,
+)
 from study.remote import Shelf
 from study.results import Results, labels_of
 from study.schema import SCHEMA
@@ -112,7 +124,9 @@ class Store:
         parts is read once: whenever it is stopped, nothing is lost or doubled.
         """
         before = find_parts(self.folder)
-        table = self.read()  # after the list: what is written meanwhile is read twice, not dropped
+        every = read_all([self.folder / PARTS])  # after the list: what comes meanwhile is left
+        self._refuse_conflicts(every)
+        table = every.filter(pc.invert(repeated(every)))
         ids = "".join(table["record_id"].to_pylist())
         path = self.folder / PARTS / f"all-{sha256(ids.encode()).hexdigest()[:16]}.parquet"
         if before not in ([], [path]):
@@ -123,6 +137,18 @@ class Store:
                 if part != path:
                     part.unlink()
         return len(before), len(table)
+
+    def _refuse_conflicts(self, every: pa.Table) -> None:
+        """Two records of one id that contradict each other: which is right is not ours to say."""
+        packed = in_packs(every)
+        again = np.flatnonzero(repeated(every).to_numpy(zero_copy_only=False))
+        for place in again:
+            first, then = every.slice(place - 1, 2).to_pylist()
+            if wrong := compare(first, then, packed).different:
+                raise UserError(
+                    f"{self.folder}: record {then['record_id']} stands in two parts, in which "
+                    f"{wrong[0].name} is {wrong[0].there} and {wrong[0].here}; nothing was removed"
+                )
 
     def keep(self, key: str, arrays: Arrays) -> None:
         """Put a checkpoint in the place of the one before."""
@@ -241,7 +267,7 @@ def _intact(path: Shelf) -> bool:
             shape, _, kind = npy.read_array_header_1_0(file)
             held = -file.tell() + file.seek(0, SEEK_END)
             return not kind.hasobject and held == prod(shape) * kind.itemsize
-    except (OSError, ValueError, EOFError):
+    except (OSError, ValueError, EOFError, OverflowError, SyntaxError, TokenError):
         return False
 
 

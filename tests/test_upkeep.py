@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from study import store as store_room
 from study.parts import find_parts, read_parts
 from study.schema import SCHEMA, SINCE
 from study.store import Store
@@ -39,11 +40,24 @@ def test_one_part_holds_every_record(folder, capsys):
 
 
 def test_a_record_in_two_parts_is_one(folder):
-    extra = pa.Table.from_pylist(rows()[:5], schema=SCHEMA)
+    extra = Store(folder).read().slice(0, 5)
     pq.write_table(extra, folder / "records" / "again.parquet")
     assert Store(folder).compact() == (8, 48)
     (part,) = find_parts(folder)
     assert pq.read_metadata(part).num_rows == 48
+
+
+def test_records_that_contradict_each_other_are_left(folder, capsys):
+    """Which of two is right is not ours to say: no part goes."""
+    table = Store(folder).read().slice(0, 1)
+    place = table.schema.get_field_index("accuracy")
+    other = table.set_column(place, table.schema.field(place), pa.array([0.123]))
+    pq.write_table(other, folder / "records" / "again.parquet")
+    assert main(["compact", str(folder)]) == 2
+    said = capsys.readouterr().err
+    assert "stands in two parts, in which accuracy is " in said
+    assert said.endswith("nothing was removed\n")
+    assert len(find_parts(folder)) == 8
 
 
 def test_parts_of_an_older_version_are_written_in_this_one(folder):
@@ -62,14 +76,14 @@ def test_parts_of_an_older_version_are_written_in_this_one(folder):
 def test_what_another_run_writes_meanwhile_stays(folder, monkeypatch):
     """A part that appears after the list was made is not removed, whether it was read or not."""
     late = pa.Table.from_pylist(step([(99.0, 0.2)]), schema=SCHEMA)
-    read = Store.read
+    read = store_room.read_all
 
-    def and_write(store):
-        table = read(store)
+    def and_write(folders):
+        table = read(folders)
         pq.write_table(late, folder / "records" / "late.parquet")
         return table
 
-    monkeypatch.setattr(Store, "read", and_write)
+    monkeypatch.setattr(store_room, "read_all", and_write)
     Store(folder).compact()
     monkeypatch.undo()
     assert len(Store(folder).read()) == 48 + len(late)

@@ -3,9 +3,13 @@
 import ctypes
 import gc
 import os
+import platform
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
+from pathlib import Path
 from typing import Literal
 
 import torch
@@ -111,6 +115,42 @@ def pick_device(name: str) -> str:
 def describe(device: str) -> str:
     """The device in a word: cpu, or the card's name."""
     return torch.cuda.get_device_name() if device == "cuda" else device
+
+
+@cache
+def processor() -> str:
+    """The processor's model, and what instructions torch uses of it: two that agree in these
+    compute the same bits. Empty where nothing tells.
+    """
+    try:
+        used = torch.backends.cpu.get_cpu_capability()
+        return " ".join(f"{_model()} {used}".split())
+    except Exception:  # a name, for the record, is not worth a training
+        return ""
+
+
+def _model() -> str:
+    """The model by the system's own words; by the numbers of the cpuid too: clouds hide names."""
+    if sys.platform == "darwin":
+        words = ["sysctl", "-n", "machdep.cpu.brand_string"]
+        return subprocess.run(words, capture_output=True, text=True, timeout=10).stdout
+    told: dict[str, str] = {}
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(errors="replace").splitlines():
+            key, _, value = line.partition(":")
+            told.setdefault(key.strip(), value.strip())
+    names = ("model name", "CPU implementer", "CPU part", "cpu family", "model")
+    found = [f"{LABELS.get(name, '')} {told[name]}" for name in names if told.get(name)]
+    return " ".join(found) or platform.processor() or platform.machine()
+
+
+LABELS = {
+    "CPU implementer": "implementer",
+    "CPU part": "part",
+    "cpu family": "family",
+    "model": "model",
+}
+"""What a number of /proc/cpuinfo is called."""
 
 
 def devices() -> int:
