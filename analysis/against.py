@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis.checks.check import Finding, Lacking
+from analysis.checks.check import Finding, Lacking, Lost
 from analysis.checks.protocols import Protocol, protocols
+from analysis.checks.reasons import full, shortness
 from analysis.checks.testset import BOUNDS, of_networks
 
 PUBLISHED = Path(__file__).parent / "published"
@@ -14,7 +15,7 @@ PUBLISHED = Path(__file__).parent / "published"
 COLUMNS = [
     "source", "table", "page", "what", "dataset", "method", "rho", "mu", "measure", "relation",
     "published", "ours", "low", "high", "n", "difference", "inside", "iterations",
-    "paper_iterations",
+    "paper_iterations", "diverged", "shorter", "studies", "remark",
 ]  # fmt: skip
 
 
@@ -26,39 +27,48 @@ def published() -> pd.DataFrame:
 
 
 def against(
-    stores: Mapping[str, pd.DataFrame], made: Mapping[str, str] | None = None
+    stores: Mapping[str, pd.DataFrame],
+    made: Mapping[str, str] | None = None,
+    remarks: Mapping[str, str] | None = None,
 ) -> pd.DataFrame:
     """A row a printed number that the stores can be held against; of several runs their mean.
 
-    `stores`, `made`: as verdicts.judge takes them. `relation`: = or, where the paper says no more
-    than below, <. `ours`: the mean of n networks in %, with a
-    95 % interval as claim C13 has it; `difference`: ours less the published one. `inside`: whether
-    the published number lies in our interval, or our interval reaches under it where the paper says
-    no more than below; missing without an interval. `iterations` under `paper_iterations`: trained
-    shorter than the paper.
+    `stores`, `made`, `remarks`: as verdicts.judge takes them. `relation`: = or, where the paper
+    says no more than below, <. `ours`: the mean of n networks in %, with a 95 % interval as claim
+    C13 has it; `difference`: ours less the published one. `inside`: whether the published number
+    lies in our interval, or our interval reaches under it where the paper says no more than below;
+    missing without an interval. `diverged`: networks of the cell that are left out. `shorter`: in
+    what our protocol is less than the paper's, or another. `remark`: how the records of `studies`
+    were selected.
     """
     there = protocols(stores, made or {})
     table = published()
     table = table[table["measure"].isin(BOUNDS)]
     cell = [name for name in table.columns if name not in ("published", "run")]
-    found = [row(group, there) for _, group in table.groupby(cell, dropna=False, sort=False)]
+    found = [
+        row(group, there, remarks or {})
+        for _, group in table.groupby(cell, dropna=False, sort=False)
+    ]
     kept = [one for one in found if one]
     floats = ("rho", "mu", "published", "ours", "low", "high", "difference")
     types = dict.fromkeys(floats, "float64") | {"inside": "boolean"}
     return pd.DataFrame(kept, columns=COLUMNS).astype(types)
 
 
-def row(printed: pd.DataFrame, there: Sequence[Protocol]) -> dict[str, object] | None:
+def row(
+    printed: pd.DataFrame, there: Sequence[Protocol], remarks: Mapping[str, str]
+) -> dict[str, object] | None:
     """What a printed number, or several runs of one, comes to beside ours; None without ours."""
     first = printed.iloc[0]
     candidates = [
-        (finding, protocol)
+        (finding, protocol, own)
         for protocol in there
-        if protocol.dataset == first["dataset"] and (finding := ours(first, protocol))
+        if protocol.dataset == first["dataset"]
+        and (finding := ours(first, own := cell(first, protocol)))
     ]
     if not candidates:
         return None
-    finding, protocol = max(candidates, key=lambda own: (own[0].n, own[1].iterations))
+    finding, protocol, own = max(candidates, key=strength)
     number = float(printed["published"].mean())
     runs = f", mean of {len(printed)} runs" if len(printed) > 1 else ""
     inside = None
@@ -77,21 +87,34 @@ def row(printed: pd.DataFrame, there: Sequence[Protocol]) -> dict[str, object] |
         "inside": inside,
         "iterations": protocol.iterations,
         "paper_iterations": int(first["iterations"]),
+        "diverged": int((own["status"] == "diverged").sum()),
+        "shorter": shortness([protocol]),
+        "studies": " + ".join(finding.studies),
+        "remark": " ".join(f"{s}: {remarks[s]}" for s in finding.studies if remarks.get(s)),
     }
 
 
-def ours(printed: pd.Series, protocol: Protocol) -> Finding | None:
-    """The networks of a protocol that a printed number is of, if it has any."""
+def strength(candidate: tuple[Finding, Protocol, pd.DataFrame]) -> tuple[bool, bool, int, int]:
+    """By which of several protocols a number is held: as verdicts choose theirs."""
+    finding, protocol, _ = candidate
+    as_printed = not shortness([protocol])
+    return as_printed, full([protocol]), finding.n, protocol.iterations
+
+
+def cell(printed: pd.Series, protocol: Protocol) -> pd.DataFrame:
+    """The networks of a protocol that a printed number is of."""
     own = protocol.records
     own = own[(own["column"] == printed["method"]) & (own["imbalance"] == printed["imbalance"])]
     for name in ("rho", "mu"):
         if not pd.isna(printed[name]):
             own = own[own[name] == printed[name]]
-    own = own[own["status"] != "diverged"]
-    if own.empty:
-        return None
+    return own
+
+
+def ours(printed: pd.Series, own: pd.DataFrame) -> Finding | None:
+    """What these networks come to, if they are any that a printed number can be held against."""
     at = None if pd.isna(printed["at"]) else int(printed["at"])
     try:
-        return of_networks(own, printed["measure"], at)
-    except Lacking:
+        return of_networks(own, printed["measure"], at) if len(own) else None
+    except (Lacking, Lost):
         return None

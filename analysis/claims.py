@@ -11,20 +11,20 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from analysis.command import selecting_parser
-from analysis.stores import PLACE
-from analysis.study import gathered
-from analysis.verdicts import (
+from analysis.checks.check import (
     CONTRADICTED,
     NOT_RUN,
+    PAPER,
     REPRODUCED,
     UNDERPOWERED,
     WORST,
-    Judged,
-    Part,
-    judge,
-    numbers,
 )
+from analysis.checks.reasons import numbers
+from analysis.command import selecting_parser
+from analysis.stores import PLACE
+from analysis.study import Study, gathered
+from analysis.style import DATASETS, name_of
+from analysis.verdicts import Judged, Part, judge
 from study.command import guarded, place
 from study.errors import UserError
 from study.parts import whole
@@ -51,10 +51,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         claims = judge(
             {study.name: study.chosen for study in studies},
             {study.name: study.protocol for study in studies},
+            {study.name: study.note for study in studies},
         )
         if options.json:
             write(claims, options.json)
-        show(claims, [f"{study.name}: {study.note}" for study in studies if study.note])
+        notes = [f"{study.name}: {study.note}" for study in studies if study.note]
+        show(claims, [*notes, *beside(studies)])
         return 0
 
     return guarded(body, "stopped")
@@ -72,9 +74,23 @@ def write(claims: Sequence[Judged], path: Path) -> None:
 
 def fields(claim: Judged) -> dict[str, Any]:
     """What is written of a claim."""
-    names = ("id", "verdict", "effect", "low", "high", "n", "statement", "scope", "figure")
-    parts = [asdict(part) for part in claim.parts]
+    names = (
+        *("id", "verdict", "parts_run", "parts_total", "effect", "low", "high", "n"),
+        *("statement", "scope", "figure"),
+    )
+    parts = [asdict(part) | {"reason": part.reason} for part in claim.parts]
     return {name: getattr(claim, name) for name in names} | {"parts": parts}
+
+
+def beside(studies: Sequence[Study]) -> list[str]:
+    """What is said of data sets that are not judged, as they stand beside one of the paper's."""
+    there = {str(name) for study in studies for name in study.chosen["dataset"].unique()}
+    others = {name for name in there if name not in PAPER}
+    if not others or others == there:
+        return []
+    named = ", ".join(sorted(name_of(DATASETS, name) for name in others))
+    own = [study.name for study in studies if set(study.chosen["dataset"]) <= others]
+    return [f"Not judged beside the paper's data sets: {named}; --study {' '.join(own)} does."]
 
 
 def show(claims: Sequence[Judged], remarks: Sequence[str]) -> None:
@@ -87,25 +103,40 @@ def show(claims: Sequence[Judged], remarks: Sequence[str]) -> None:
         "\nA claim has its worst part's verdict (contradicted, underpowered, reproduced), and its "
         "row that part's numbers. A part is reproduced where its 95 % interval lies inside what "
         "agrees with the claim, contradicted where wholly outside, underpowered where it reaches "
-        "over a limit or there are too few draws for one. n: cases that enter."
+        "over a limit or there are too few draws for one. Parts that were not run decide nothing: "
+        "behind a verdict stands how many were. n: cases that enter."
     )
     for said in remarks:
         console.print(said)
     for claim in claims:
-        console.print(Text(f"\n{claim.id}  {claim.verdict}", style=STYLES[claim.verdict]))
+        console.print(Text(f"\n{claim.id}  {verdict(claim)}", style=STYLES[claim.verdict]))
         indented(console, 4, Text(claim.statement))
-        for verdict in WORST[:-1]:
+        for word in WORST[:-1]:
             for part in claim.parts:
-                if part.verdict == verdict:
+                if part.verdict == word:
                     indented(console, 4, *of_part(part))
         for reason, says in not_run(claim).items():
             indented(console, 4, Text.assemble((NOT_RUN, STYLES[NOT_RUN]), f"  {reason} ({says})"))
 
 
+def verdict(claim: Judged) -> str:
+    """The verdict, and on how much of the claim it is."""
+    return f"{claim.verdict} ({claim.extent})" if claim.extent else claim.verdict
+
+
+def of_all(claim: Judged) -> list[str]:
+    """The same, as short as a column has room for."""
+    return [claim.extent.removesuffix(" run")] if claim.extent else []
+
+
 def summary(claims: Sequence[Judged]) -> str:
-    """How many claims have which verdict."""
-    counts = {verdict: sum(claim.verdict == verdict for claim in claims) for verdict in STYLES}
-    return ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
+    """How many claims have which verdict, and how many of them have it on a part alone."""
+    said = []
+    for word in STYLES:
+        own = [claim for claim in claims if claim.verdict == word]
+        partly = sum(bool(claim.extent) for claim in own)
+        said.append(f"{len(own)} {word}{f' ({partly} with parts not run)' if partly else ''}")
+    return ", ".join(said)
 
 
 def table(claims: Sequence[Judged]) -> Table:
@@ -121,7 +152,7 @@ def table(claims: Sequence[Judged]) -> Table:
         rows.add_row(
             claim.id,
             claim.statement,
-            Text(claim.verdict, style=STYLES[claim.verdict]),
+            Text("\n".join([claim.verdict, *of_all(claim)]), style=STYLES[claim.verdict]),
             "\n".join(filter(None, [effect, part.figure])),
             part.threshold,
             "-" if part.n is None else f"{part.n:,}",
@@ -138,13 +169,13 @@ def indented(console: Console, by: int, first: Text, *more: Text) -> None:
 
 
 def of_part(part: Part) -> list[Text]:
-    """A part, and why where it is not reproduced."""
+    """A part with its notes, and why where it is not reproduced."""
     shorter = f", {part.shorter}" if part.shorter else ""
     found = f"{numbers(part, part.unit)}; agrees if {part.threshold}; n {part.n:,}"
     said = f"  {part.says}: {found}. {part.where}{shorter}."
     text = Text.assemble((part.verdict, STYLES[part.verdict]), said)
     if part.verdict == REPRODUCED:
-        return [text]
+        return [text, *([Text(" ".join(part.notes))] if part.notes else [])]
     return [text, Text(f"Why: {part.reason}"), Text(f"Limit: {part.why}")]
 
 

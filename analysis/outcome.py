@@ -8,17 +8,11 @@ from typing import Any
 
 import pandas as pd
 
+from analysis.checks.check import CONTRADICTED, NOT_RUN, REPRODUCED, UNDERPOWERED
+from analysis.checks.reasons import numbers
 from analysis.sheet import MINUS, MU, NONE, RHO, Cell, Sheet, count, interval, number, plain, words
 from analysis.style import DATASETS, name_of
-from analysis.verdicts import (
-    CONTRADICTED,
-    NOT_RUN,
-    REPRODUCED,
-    UNDERPOWERED,
-    Judged,
-    Part,
-    numbers,
-)
+from analysis.verdicts import Judged, Part
 from study.methods import METHODS
 
 VERDICTS = (REPRODUCED, CONTRADICTED, UNDERPOWERED, NOT_RUN)
@@ -27,6 +21,16 @@ VERDICTS = (REPRODUCED, CONTRADICTED, UNDERPOWERED, NOT_RUN)
 def tally(claims: Sequence[Judged]) -> dict[str, int]:
     """How many claims have which verdict."""
     return {verdict: sum(claim.verdict == verdict for claim in claims) for verdict in VERDICTS}
+
+
+def partly(claims: Sequence[Judged]) -> dict[str, int]:
+    """How many of the claims with a verdict have parts that were not run."""
+    return tally([claim for claim in claims if claim.extent])
+
+
+def extent(claim: Judged) -> str:
+    """On how much of the claim its verdict is, to stand behind it; nothing where on all or none."""
+    return f"({claim.extent})" if claim.extent else ""
 
 
 def effect(part: Part) -> str:
@@ -58,7 +62,6 @@ def published(table: pd.DataFrame) -> Sheet:
     """The papers' numbers, each beside ours where a store has its cell."""
     rows = []
     for row in table.to_dict("records"):
-        made, due = int(row["iterations"]), int(row["paper_iterations"])
         method, sign = str(row["method"]), "< " if row["relation"] == "<" else ""
         rows.append(
             [
@@ -70,16 +73,18 @@ def published(table: pd.DataFrame) -> Sheet:
                 plain(row["mu"]),
                 Cell(f"{sign}{number(row['published']).text}", row["published"]),
                 interval(row["ours"], row["low"], row["high"]),
-                count(row["n"]),
+                networks(row),
                 number(row["difference"], 2, "+") if not sign else Cell(NONE, float("nan")),
                 words("" if pd.isna(row["inside"]) else "yes" if row["inside"] else "no"),
-                Cell(f"{made:,} of {due:,}, shorter" if made < due else f"{made:,}", made),
+                count(row["iterations"]),
+                words(row["shorter"]),
             ]
         )
     heads = (
         *("Source", "What", "Data set", "Method", RHO, MU, "Published, %", "Ours, %"),
-        *("n", "Difference", "Inside", "Iterations"),
+        *("n", "Difference", "Inside", "Iterations", "Less than the paper's"),
     )
+    remarks = " ".join(dict.fromkeys(word for word in table["remark"] if word))
     return Sheet(
         "published",
         "Published numbers and ours",
@@ -87,10 +92,16 @@ def published(table: pd.DataFrame) -> Sheet:
         rows,
         "In brackets: a 95 % interval of our mean over n networks. Inside: whether the published "
         f"number lies in it, and of one that is an upper limit (<) whether ours reaches below it; "
-        f"{NONE} without an interval. Shorter: trained for fewer iterations "
-        "than the paper's.",
+        f"{NONE} without an interval. Less than the paper's: in what our protocol is less than its "
+        f"own, or another. {remarks}".strip(),
         table,
     )
+
+
+def networks(row: Mapping[Any, Any]) -> Cell:
+    """How many networks our number is the mean of, and how many diverged."""
+    gone = f" ({row['diverged']:,} diverged)" if row["diverged"] else ""
+    return Cell(f"{count(row['n']).text}{gone}", float(row["n"]))
 
 
 def said_where(row: Mapping[Any, Any]) -> str:

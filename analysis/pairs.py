@@ -10,6 +10,7 @@ from analysis.stats import (
     holm,
     improvement,
     mean_of_cells,
+    seed_of,
     wilcoxon,
 )
 
@@ -29,7 +30,8 @@ def paired(data: pd.DataFrame, a: str, b: str, measure: str = "auc") -> pd.DataF
     own = rows[rows["method"] == a].rename(columns={measure: "a"})
     other = rows[rows["method"] == b].set_index("case_id")[measure].rename("b")
     both = own[[*CELL, "case_id", "replicate", "a"]].join(other, on="case_id", how="inner")
-    return both.assign(difference=100 * (both["a"] - both["b"])).reset_index(drop=True)
+    made = both.assign(difference=100 * (both["a"] - both["b"]))
+    return made.sort_values("replicate", kind="stable", ignore_index=True)
 
 
 def compare(data: pd.DataFrame, a: str, b: str, measure: str = "auc") -> pd.DataFrame:
@@ -57,8 +59,10 @@ def compare(data: pd.DataFrame, a: str, b: str, measure: str = "auc") -> pd.Data
 
 
 def overall(data: pd.DataFrame, a: str, b: str, measure: str = "auc") -> Interval:
-    """The mean over cells of each cell's mean difference, in points."""
-    return mean_of_cells(differences(paired(data, a, b, measure))[1])
+    """The mean over cells of each cell's mean difference, in points, as verdicts have it."""
+    names, cells = differences(paired(data, a, b, measure))
+    places = zip(*(names[name] for name in ("dataset", "imbalance", "rho", "mu")), strict=True)
+    return mean_of_cells(cells, [seed_of(*place) for place in places])
 
 
 def differences(pairs: pd.DataFrame) -> tuple[pd.DataFrame, list[Floats]]:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from analysis.candidates import GAIN, PEEKS, UNKNOWN
@@ -39,9 +40,9 @@ DIGITS = {"auc": 3, "accuracy": 2}
 BASELINE = "baseline"
 SURE = 1 - LEVEL
 
-BOOTSTRAP = f"a {LEVEL:.0%} bootstrap interval (percentile, {RESAMPLES:,} resamples)".replace(
-    "%", " %"
-)
+BOOTSTRAP = (
+    f"a {LEVEL:.0%} interval ({RESAMPLES:,} bootstrap resamples, widened by Student's t)"
+).replace("%", " %")
 SAME = "Thresholding leaves the AUC of the network that it judges as it is: it has no row of AUC."
 PLACES = {
     "study": "Study",
@@ -72,8 +73,8 @@ def means(studies: Sequence[Study]) -> Sheet:
             ]
             for row in records(table)
         ],
-        f"Means over n networks of a cell, diverged ones left out. In brackets: {BOOTSTRAP} of the "
-        f"mean; none where n is 1, and where n is 2 or 3 it spans the values.{chosen(studies)}",
+        f"Means over n networks of a cell, diverged ones left out: where all did, n is 0. In "
+        f"brackets: {BOOTSTRAP} of the mean; none where n is 1.{chosen(studies)}",
         table.drop(columns="label"),
     )
 
@@ -83,12 +84,12 @@ def mean_scores(study: Study) -> pd.DataFrame:
     methods = methods_of(study.chosen)
     order = {id: place for place, id in enumerate(methods)}
     keys = [*CELL, "method", "to"]
-    groups = study.chosen.dropna(subset="auc").groupby(keys, dropna=False)
-    table = groups.size().reset_index(name="n")
+    groups = study.chosen.groupby(keys, dropna=False)
+    table = groups["auc"].count().reset_index(name="n")
     for measure in MEASURES:
-        samples = [100 * scores.to_numpy(float) for _, scores in groups[measure]]
+        samples = [100 * scores.dropna().to_numpy(float) for _, scores in groups[measure]]
         bounds = bootstrap_means(samples)
-        table[measure] = [sample.mean() for sample in samples]
+        table[measure] = [sample.mean() if len(sample) else np.nan for sample in samples]
         table[f"{measure}_low"], table[f"{measure}_high"] = bounds[:, 0], bounds[:, 1]
     table.insert(0, "study", study.name)
     table["label"] = [methods[id].label for id in table["method"]]
@@ -136,7 +137,7 @@ def in_all(studies: Sequence[Study], cells: Mapping[str, pd.DataFrame]) -> Sheet
     rows, numbers = [], []
     for study in studies:
         for id, label in rivals(study).items():
-            row = [Cell(study.name), Cell(label)]
+            row = [Cell(study.name), Cell(label), compared(study, id, cells["accuracy"])]
             for measure, table in cells.items():
                 own = table[(table["study"] == study.name) & (table["method"] == id)]
                 if own.empty:
@@ -151,16 +152,24 @@ def in_all(studies: Sequence[Study], cells: Mapping[str, pd.DataFrame]) -> Sheet
         "overall",
         "Methods less the baseline, points",
         [
-            *("Study", "Method"),
+            *("Study", "Method", "Cells"),
             *(head for m in MEASURES.values() for head in (m, f"{m}: better, worse, open")),
         ],
         rows,
-        f"Mean over a study's cells of the mean difference in pairs of one case. In brackets: "
+        "Mean over a study's cells of the mean difference in pairs of one case. Cells: how many of "
+        "the study's have such pairs; in the others all diverged or were not run. In brackets: "
         f"{BOOTSTRAP} of it, replicates redrawn inside each cell. Then the number of cells where "
         f"the method is better or worse than the baseline at {100 * SURE:.0f} % after Holm, and of "
         f"those where neither is shown. {SAME}{chosen(studies)}",
         pd.DataFrame(numbers, columns=["study", "method", "measure", "mean", "low", "high"]),
     )
+
+
+def compared(study: Study, id: str, cells: pd.DataFrame) -> Cell:
+    """In how many of a study's cells a method has a pair with the baseline."""
+    there = int(((cells["study"] == study.name) & (cells["method"] == id)).sum())
+    every = len(study.chosen[CELL].drop_duplicates())
+    return Cell(f"{there} of {every}", there)
 
 
 def sides(cells: pd.DataFrame) -> Cell:

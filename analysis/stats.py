@@ -1,7 +1,10 @@
 """Intervals, paired tests, ranks and variance parts: arrays in, numbers out."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from math import inf
+from zlib import crc32
 
 import numpy as np
 import pandas as pd
@@ -11,7 +14,14 @@ from scipy import stats
 RESAMPLES = 2000
 LEVEL = 0.95
 
+DIGITS = 9
+"""Decimals that a score or a difference has; what differs further on is equal but for rounding."""
+
+EXACT = 100
+"""Pairs up to which the signed-rank test counts all signs."""
+
 Floats = NDArray[np.float64]
+Bounds = tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -47,7 +57,8 @@ class Parts:
 
 
 def bootstrap_means(samples: Sequence[Floats], seed: int = 0) -> Floats:
-    """Percentile bootstrap of each sample's mean: a row (low, high) each, NaN where n < 2.
+    """Each sample's mean, drawn anew: a row (low, high) each, NaN where n < 2. The percentiles are
+    widened as `widened` has it.
 
     Samples of one size share their resamples, so a row depends on the sample and the seed alone.
     """
@@ -56,7 +67,9 @@ def bootstrap_means(samples: Sequence[Floats], seed: int = 0) -> Floats:
     for n in np.unique(sizes[sizes > 1]):
         rows = np.flatnonzero(sizes == n)
         values = np.stack([samples[int(row)] for row in rows])
-        bounds[rows] = percentiles(values @ _shares(n, np.random.default_rng([seed, n])).T)
+        middle = values.mean(axis=1)[:, None]
+        found = percentiles(values @ counts(int(n), seed).T / n)
+        bounds[rows] = middle + scarce(n) * student(n - 1) * (found - middle)
     return bounds
 
 
@@ -66,45 +79,130 @@ def percentiles(resamples: Floats) -> Floats:
     return np.moveaxis(np.percentile(resamples, tails, axis=-1), 0, -1)
 
 
-def redrawn(cells: Sequence[Floats], seed: int = 0) -> Floats:
-    """(RESAMPLES, cells): each cell's mean, its replicates drawn anew in it.
-
-    Cells are drawn independently. One with a single replicate keeps its value.
+def widened(effect: float, values: Floats, freedom: float) -> Bounds:
+    """The percentiles of resampled values, further from the effect by Student's t of so many
+    degrees of freedom; the effect is always inside.
     """
-    rng = np.random.default_rng([seed, len(cells)])
-    drawn = [values[rng.integers(len(values), size=(RESAMPLES, len(values)))] for values in cells]
-    return np.stack([values.mean(axis=1) for values in drawn], axis=1)
+    low, high = (float(bound) for bound in percentiles(values))
+    wider = student(freedom)
+    return effect - wider * max(effect - low, 0), effect + wider * max(high - effect, 0)
 
 
-def resampled(cells: Sequence[Floats], seed: int = 0) -> Floats:
-    """RESAMPLES values of the mean over cells of each cell's mean, replicates drawn anew in each.
+def student(freedom: float) -> float:
+    """How much wider an interval by Student's t is than one by the normal distribution."""
+    upper = (1 + LEVEL) / 2
+    return float(stats.t.ppf(upper, freedom) / stats.norm.ppf(upper))
 
-    Where every cell holds one replicate the cells are drawn anew instead.
+
+def scarce(n: int) -> float:
+    """By how much n values, n of them drawn anew, spread too little about their mean."""
+    return float(np.sqrt(n / (n - 1)))
+
+
+def seed_of(dataset: str, kind: str, rho: float, mu: float) -> int:
+    """The seed of a cell's resamples: whatever is made of its draws is made of the same ones."""
+    return crc32(f"{dataset} {kind} {float(rho)} {float(mu)}".encode())
+
+
+def redrawn(cells: Sequence[Floats], seeds: Sequence[int]) -> Floats:
+    """(1 + RESAMPLES, cells, columns): the means of each cell (draws, columns), then those of its
+    draws drawn anew; cells apart.
+
+    A cell with a single draw takes the spread of the others, pooled; none has one where all do.
     """
-    if max(len(values) for values in cells) > 1:
-        return redrawn(cells, seed).mean(axis=1)
-    rng = np.random.default_rng([seed, len(cells)])
-    return _shares(len(cells), rng) @ np.concatenate(cells)
+    means = np.stack([values.mean(axis=0) for values in cells])
+    result = np.repeat(means[None], 1 + RESAMPLES, axis=0)
+    spread = [
+        (values - values.mean(axis=0)) * scarce(len(values)) for values in cells if len(values) > 1
+    ]
+    if not spread:
+        return result
+    pool = np.concatenate(spread)
+    several = iter(spread)
+    for i, (values, seed) in enumerate(zip(cells, seeds, strict=True)):
+        n = len(values)
+        if n == 1:
+            rng = np.random.default_rng([seed, n])
+            result[1:, i] += pool[rng.integers(len(pool), size=RESAMPLES)]
+        else:
+            result[1:, i] += counts(n, seed).astype(np.float64) @ next(several) / n
+    return result
 
 
-def mean_of_cells(cells: Sequence[Floats], seed: int = 0) -> Interval:
-    """The mean over cells of each cell's mean, with the bounds of its resamples."""
+@lru_cache(maxsize=256)
+def counts(n: int, seed: int) -> NDArray[np.uint16]:
+    """(RESAMPLES, n): how often each of n is among n drawn with replacement."""
+    drawn = np.random.default_rng([seed, n]).integers(n, size=(RESAMPLES, n))
+    flat = (drawn + n * np.arange(RESAMPLES)[:, None]).ravel()
+    return np.bincount(flat, minlength=RESAMPLES * n).reshape(RESAMPLES, n).astype(np.uint16)
+
+
+def averaged(pieces: Floats, units: Sequence[int]) -> float:
+    """Degrees of freedom of a mean of pieces (1 + RESAMPLES, pieces) made from so many draws each:
+    those of a cell, times the number of pieces whose errors average out.
+
+    Of pieces with unequal errors that number is Satterthwaite's: one much larger than the others
+    counts as one.
+    """
+    spread = pieces[1:].reshape(RESAMPLES, -1).var(axis=0)
+    total = spread.sum()
+    return float((min(units) - 1) * (total**2 / (spread**2).sum() if total > 0 else 1.0))
+
+
+def anew(pieces: Floats, of: Callable[[Floats], Floats], most: float = inf) -> Bounds | None:
+    """The interval from the pieces (1 + RESAMPLES, pieces) as a sample: they are drawn anew, each
+    time from another resample. `most`: degrees of freedom that there are at most.
+    """
+    k = pieces.shape[1]
+    if k < 2:
+        return None
+    drawn = np.random.default_rng(k).integers(k, size=(RESAMPLES, k))
+    effect = float(of(pieces[:1])[0])
+    values = of(pieces[1:][np.arange(RESAMPLES)[:, None], drawn])
+    return widened(effect, effect + scarce(k) * (values - effect), min(k - 1, most))
+
+
+def mean(values: Floats) -> Floats:
+    """(rows, pieces) -> their mean in each row."""
+    return values.mean(axis=1)
+
+
+def mean_of_cells(cells: Sequence[Floats], seeds: Sequence[int] | None = None) -> Interval:
+    """The mean over cells of each cell's mean, with the interval that a verdict on it has.
+
+    Draws are drawn anew inside each cell; where every cell holds one, the cells are. `seeds`: of
+    the cells, where they have any.
+    """
     if not cells:
         return Interval(np.nan, np.nan, np.nan)
-    mean = float(np.mean([values.mean() for values in cells]))
-    if sum(len(values) for values in cells) < 2:
-        return Interval(mean, np.nan, np.nan)
-    low, high = percentiles(resampled(cells, seed))
-    return Interval(mean, float(low), float(high))
+    units = [len(values) for values in cells]
+    columns = [values[:, None] for values in cells]
+    pieces = redrawn(columns, range(len(cells)) if seeds is None else seeds)[:, :, 0]
+    middle = float(mean(pieces[:1])[0])
+    if max(units) == 1:
+        low, high = anew(pieces, mean) or (np.nan, np.nan)
+    else:
+        few = min(units) == 1
+        known = sum(n - 1 for n in units) if few else averaged(pieces, units)
+        low, high = widened(middle, mean(pieces[1:]), known)
+    return Interval(middle, low, high)
 
 
 def wilcoxon(differences: Floats) -> float:
-    """Two-sided p of the signed-rank test; exact for few pairs, with ties and zeros too."""
+    """Two-sided p of the signed-rank test, exact up to EXACT pairs, with ties and zeros too."""
     if not len(differences):
         return np.nan
-    if not differences.any():
+    known = np.round(differences, DIGITS)  # or rounding would break ties
+    if not known.any():
         return 1.0
-    return float(stats.wilcoxon(differences, zero_method="pratt").pvalue)
+    if len(known) > EXACT:
+        return float(stats.wilcoxon(known, zero_method="pratt").pvalue)
+    twice = np.rint(2 * stats.rankdata(np.abs(known))).astype(int)  # ties have half ranks
+    chance = np.ones(1)  # of each sum of the ranks of positive ones; a zero has a rank and no sign
+    for rank in twice[known != 0]:
+        chance = (np.pad(chance, (rank, 0)) + np.pad(chance, (0, rank))) / 2
+    own = int(twice[known > 0].sum())
+    return min(1.0, 2 * float(min(chance[: own + 1].sum(), chance[own:].sum())))
 
 
 def holm(ps: Floats) -> Floats:
@@ -121,7 +219,7 @@ def improvement(differences: Floats) -> float:
     """The probability of improvement: the share of pairs won, of ties half."""
     if not len(differences):
         return np.nan
-    return float((np.sign(differences).mean() + 1) / 2)
+    return float((np.sign(np.round(differences, DIGITS)).mean() + 1) / 2)
 
 
 def ranking(scores: Floats) -> Ranking:
@@ -129,15 +227,16 @@ def ranking(scores: Floats) -> Ranking:
     from scikit_posthocs import posthoc_nemenyi_friedman  # half a second, for ranks alone
 
     cells, methods = scores.shape
-    ranks = stats.rankdata(-scores, axis=1)
+    known = np.round(scores, DIGITS)
+    ranks = stats.rankdata(-known, axis=1)
     spread = np.sqrt(methods * (methods + 1) / (12 * cells))
     equal = not np.ptp(ranks)
     return Ranking(
         ranks=ranks.mean(axis=0),
-        friedman=1.0 if equal else float(stats.friedmanchisquare(*scores.T).pvalue),
+        friedman=1.0 if equal else float(stats.friedmanchisquare(*known.T).pvalue),
         nemenyi=np.ones((methods, methods))
         if equal
-        else posthoc_nemenyi_friedman(pd.DataFrame(scores)).to_numpy(),
+        else posthoc_nemenyi_friedman(pd.DataFrame(known)).to_numpy(),
         critical=float(stats.studentized_range.ppf(LEVEL, methods, np.inf) * spread),
     )
 
@@ -168,8 +267,3 @@ def _square(deviations: Floats, freedom: int) -> float:
 def _estimate(square: float, within: list[float], size: int) -> float:
     """A level's own variance: its mean square less that of the level within, over its size."""
     return float(max(square - (within[0] if within else 0.0), 0.0) / size)
-
-
-def _shares(n: int, rng: np.random.Generator) -> Floats:
-    """(RESAMPLES, n): the weight of each of n values in a mean over as many drawn anew."""
-    return rng.multinomial(n, np.full(n, 1 / n), size=RESAMPLES) / n

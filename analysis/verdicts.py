@@ -6,27 +6,36 @@ from itertools import product
 
 import pandas as pd
 
-from analysis.checks.check import ITERATIONS, Check, Claim, Finding, Lacking, Lost, Range
+from analysis.checks.check import (
+    NOT_RUN,
+    PAPER,
+    REPRODUCED,
+    UNDERPOWERED,
+    WORST,
+    Check,
+    Claim,
+    Finding,
+    Lacking,
+    Lost,
+    rule,
+)
 from analysis.checks.protocols import Protocol, protocols
+from analysis.checks.reasons import because, full, numbers, shortness, told
 from analysis.checks.table import CLAIMS
 from analysis.style import DATASETS, name_of
 
-REPRODUCED, CONTRADICTED = "reproduced", "contradicted"
-UNDERPOWERED, NOT_RUN = "underpowered", "not run"
-WORST = (CONTRADICTED, UNDERPOWERED, REPRODUCED, NOT_RUN)
-"""A claim has the first of these that one of its parts has."""
-
-MOST = 100
-"""Times as many draws, beyond which nobody would make them."""
+DRAWS = {("cifar10", "{}_step"): "grids/cifar10_resplit.yaml has three a cell"}
+"""What has more draws than the paper's own design, by data set and the grid of that."""
 
 
 @dataclass(frozen=True)
 class Part:
     """One check on one data set.
 
-    where: data set and studies. shorter: by how much it trained less than the paper, or nothing.
-    threshold: the range allowed, and `why` it is that. reason: what made the verdict.
-    figure: study/figure that shows it, or nothing.
+    where: data set and studies. shorter: in what its protocol is less than the paper's, or
+    another; or nothing. threshold: the range allowed, and `why` it is that. because: how the
+    verdict follows from the numbers. notes: what else must be known to read them. figure:
+    study/figure that shows it, or nothing.
     """
 
     says: str
@@ -40,8 +49,14 @@ class Part:
     n: int | None
     threshold: str
     why: str
-    reason: str
+    because: str
+    notes: tuple[str, ...]
     figure: str
+
+    @property
+    def reason(self) -> str:
+        """What made the verdict, and all that must be known of it."""
+        return " ".join([self.because, *self.notes])
 
 
 @dataclass(frozen=True)
@@ -60,6 +75,20 @@ class Judged:
     @property
     def verdict(self) -> str:
         return self.deciding.verdict
+
+    @property
+    def parts_run(self) -> int:
+        return sum(part.verdict != NOT_RUN for part in self.parts)
+
+    @property
+    def parts_total(self) -> int:
+        return len(self.parts)
+
+    @property
+    def extent(self) -> str:
+        """How much of the claim the verdict is on, where that is not all of it."""
+        run, total = self.parts_run, self.parts_total
+        return f"{run} of {total} parts run" if 0 < run < total else ""
 
     @property
     def effect(self) -> float | None:
@@ -82,29 +111,23 @@ class Judged:
         return self.deciding.figure
 
 
-def rule(low: float | None, high: float | None, allowed: Range) -> str:
-    """The verdict that an interval has, or the lack of one."""
-    if low is None or high is None:
-        return UNDERPOWERED
-    if allowed.holds(low, high):
-        return REPRODUCED
-    return CONTRADICTED if allowed.misses(low, high) else UNDERPOWERED
-
-
 def judge(
-    stores: Mapping[str, pd.DataFrame], made: Mapping[str, str] | None = None
+    stores: Mapping[str, pd.DataFrame],
+    made: Mapping[str, str] | None = None,
+    remarks: Mapping[str, str] | None = None,
 ) -> list[Judged]:
     """The verdicts on C1 to C14. `stores`: each study's records, after the selection; `made`: what
-    its grid fixes for all of them, where there is one.
+    its grid fixes for all of them, where there is one; `remarks`: what is to be said of how its
+    records were selected.
     """
     there = protocols(stores, made or {})
-    return [judged(claim, there) for claim in CLAIMS]
+    return [judged(claim, there, remarks or {}) for claim in CLAIMS]
 
 
-def judged(claim: Claim, there: Sequence[Protocol]) -> Judged:
+def judged(claim: Claim, there: Sequence[Protocol], remarks: Mapping[str, str]) -> Judged:
     """One claim, its parts check by check, and in each data set by data set."""
     parts = [
-        part_of(check, datasets, there)
+        part_of(check, datasets, there, remarks)
         for check in claim.checks
         for datasets in places(check, there)
     ]
@@ -113,21 +136,51 @@ def judged(claim: Claim, there: Sequence[Protocol]) -> Judged:
 
 def places(check: Check, there: Iterable[Protocol]) -> list[tuple[str, ...]]:
     """The data sets that a check is put to: the paper's, or others where none of those is there."""
-    held = {protocol.dataset for protocol in there}
-    others = sorted(held - set(ITERATIONS))
-    if check.general and others and not held & set(ITERATIONS):
+    if check.general and (others := unjudged(there)) and not held(there) & set(PAPER):
         return [(name,) for name in others]
     return list(check.datasets)
 
 
-def part_of(check: Check, datasets: tuple[str, ...], there: Sequence[Protocol]) -> Part:
-    """The check on these data sets, by the protocols that have the most cases for it."""
+def held(there: Iterable[Protocol]) -> set[str]:
+    """The data sets that have records."""
+    return {protocol.dataset for protocol in there}
+
+
+def unjudged(there: Iterable[Protocol]) -> list[str]:
+    """Those that are none of the paper's; beside one of its they are not judged."""
+    return sorted(held(there) - set(PAPER))
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a check has found in one protocol of each data set that it compares."""
+
+    finding: Finding
+    chosen: tuple[Protocol, ...]
+    verdict: str
+
+    @property
+    def strength(self) -> tuple[bool, bool, int, int]:
+        """By which of several a part is judged: the paper's own protocol, its full length, then
+        most cases, then the longest training.
+        """
+        iterations = sum(protocol.iterations for protocol in self.chosen)
+        return not shortness(self.chosen), full(self.chosen), self.finding.n, iterations
+
+
+def part_of(
+    check: Check,
+    datasets: tuple[str, ...],
+    there: Sequence[Protocol],
+    remarks: Mapping[str, str] | None = None,
+) -> Part:
+    """The check on these data sets, by the protocols that are strongest for it."""
     named = " and ".join(name_of(DATASETS, name) for name in datasets)
     own = [[protocol for protocol in there if protocol.dataset == name] for name in datasets]
-    best: tuple[Finding, tuple[Protocol, ...]] | None = None
+    several: list[Found] = []
     lacking: list[Lacking] = []
     lost: list[tuple[str, tuple[Protocol, ...]]] = []
-    for chosen in product(*own):
+    for chosen in [tuple(own[0])] if check.joint and own[0] else product(*own):
         try:
             finding = check.measure(*chosen)
         except Lacking as error:
@@ -135,10 +188,13 @@ def part_of(check: Check, datasets: tuple[str, ...], there: Sequence[Protocol]) 
         except Lost as error:
             lost.append((str(error), chosen))
         else:
-            if best is None or strength(finding, chosen) > strength(*best):
-                best = finding, chosen
-    if best:
-        return measured(check, named, *best)
+            verdict = rule(finding.low, finding.high, check.allowed)
+            several.append(Found(finding, chosen, verdict))
+    if several:
+        best, *others = sorted(several, key=lambda found: found.strength, reverse=True)
+        notes = [other(found, check, remarks or {}) for found in others]
+        notes += [f"{protocol_of(chosen)}: {why}." for why, chosen in lost]
+        return measured(check, named, best, notes, remarks or {})
     if lost:
         why, chosen = lost[0]
         return bare(check, named, UNDERPOWERED, f"No number: {why}.", chosen)
@@ -153,28 +209,28 @@ def part_of(check: Check, datasets: tuple[str, ...], there: Sequence[Protocol]) 
 
 def to_run(grid: str, datasets: tuple[str, ...]) -> str:
     """The grids that make what is lacking."""
-    files = [f"grids/{grid.format(name)}.yaml" for name in datasets if name in ITERATIONS]
+    files = [f"grids/{grid.format(name)}.yaml" for name in datasets if name in PAPER]
     return f"; run {' and '.join(files)}" if files else ""
 
 
-def strength(finding: Finding, chosen: Sequence[Protocol]) -> tuple[int, int]:
-    """By which of several protocols a part is judged: most cases, then longest training."""
-    return finding.n, sum(protocol.iterations for protocol in chosen)
-
-
-def measured(check: Check, named: str, finding: Finding, chosen: tuple[Protocol, ...]) -> Part:
-    """The part that a finding makes."""
-    verdict = rule(finding.low, finding.high, check.allowed)
-    shorter = shortness(chosen)
-    figure = f"{finding.studies[0]}/{check.figure}" if check.figure else ""
-    said = [because(finding, check, verdict), *told(finding, check), *finding.notes]
-    if shorter and verdict != REPRODUCED:
-        said.append(f"Trained for {shorter}: the paper's own protocol may be judged otherwise.")
+def measured(
+    check: Check, named: str, best: Found, notes: Sequence[str], remarks: Mapping[str, str]
+) -> Part:
+    """The part that a finding makes. notes: of other protocols."""
+    finding, shorter = best.finding, shortness(best.chosen)
+    said = [*told(finding, check), *finding.notes]
+    if finding.low is None and finding.n:
+        datasets = [protocol.dataset for protocol in best.chosen]
+        more = [DRAWS[key] for name in datasets if (key := (name, check.grid)) in DRAWS]
+        said.append(f"{(more or ['Replicates in the grid make more draws'])[0]}.")
+    if shorter and best.verdict != REPRODUCED:
+        said.append(f"Not the paper's protocol, which may be judged otherwise: {shorter}.")
+    said += remarked(finding, remarks)
     return Part(
         says=check.says,
         where=f"{named} ({' + '.join(finding.studies)})",
         shorter=shorter,
-        verdict=verdict,
+        verdict=best.verdict,
         effect=finding.effect,
         low=finding.low,
         high=finding.high,
@@ -182,13 +238,14 @@ def measured(check: Check, named: str, finding: Finding, chosen: tuple[Protocol,
         n=finding.n,
         threshold=str(check.allowed),
         why=check.why,
-        reason=" ".join(said),
-        figure=figure,
+        because=because(finding, check, best.verdict),
+        notes=(*said, *notes),
+        figure=f"{finding.studies[0]}/{check.figure}" if check.figure else "",
     )
 
 
 def bare(
-    check: Check, named: str, verdict: str, reason: str, chosen: tuple[Protocol, ...] = ()
+    check: Check, named: str, verdict: str, why: str, chosen: tuple[Protocol, ...] = ()
 ) -> Part:
     """A part without a number."""
     return Part(
@@ -203,84 +260,27 @@ def bare(
         n=0 if chosen else None,
         threshold=str(check.allowed),
         why=check.why,
-        reason=reason,
+        because=why,
+        notes=(),
         figure="",
     )
 
 
-def shortness(chosen: Sequence[Protocol]) -> str:
-    """By how much these protocols trained less than the paper."""
-    several = len(chosen) > 1
-    return ", ".join(
-        f"{protocol.iterations:,} of the paper's {ITERATIONS[protocol.dataset]:,} iterations"
-        + (f" on {name_of(DATASETS, protocol.dataset)}" if several else "")
-        for protocol in chosen
-        if protocol.iterations < ITERATIONS.get(protocol.dataset, 0)
+def other(found: Found, check: Check, remarks: Mapping[str, str]) -> str:
+    """What a protocol that does not decide comes to."""
+    finding = found.finding
+    told = (
+        f"{protocol_of(found.chosen)} ({' + '.join(finding.studies)}, n {finding.n:,}): "
+        f"{found.verdict}, {numbers(finding, check.unit)}."
     )
+    return " ".join([told, *remarked(finding, remarks)])
 
 
-def because(finding: Finding, check: Check, verdict: str) -> str:
-    """How the verdict follows from the numbers."""
-    said = numbers(finding, check.unit)
-    if finding.low is None:
-        return f"{said}, without an interval: too few draws."
-    allowed = f"what agrees with the claim ({check.allowed})"
-    if verdict == REPRODUCED:
-        return f"{said} lies inside {allowed}."
-    if verdict == CONTRADICTED:
-        return f"{said} lies wholly outside {allowed}."
-    return f"{said} reaches beyond a limit of {allowed}{wanted(finding, check.allowed)}."
+def remarked(finding: Finding, remarks: Mapping[str, str]) -> list[str]:
+    """How the records of its studies were selected."""
+    return [f"{name}: {remarks[name]}" for name in finding.studies if remarks.get(name)]
 
 
-def wanted(finding: Finding, allowed: Range) -> str:
-    """How many times as many draws would decide, were the effect as measured; of an effect that is
-    one of several pieces, were each of them.
-    """
-    if finding.n == 1:
-        return ""
-    spans = [("", finding.effect, finding.low or 0.0, finding.high or 0.0)]
-    if finding.bounds and finding.pieces:
-        both = zip(finding.pieces, finding.bounds, strict=True)
-        spans = [(where, value, *bounds) for (where, value), bounds in both]
-    times = []
-    for where, value, low, high in spans:
-        for limit in (allowed.low, allowed.high):
-            if low <= limit <= high:
-                reach = value - low if limit < value else high - value
-                away = abs(limit - value)
-                times.append(((reach / away) ** 2 if away else float("inf"), where))
-    most = max((number for number, _ in times), default=float("inf"))
-    places = ", ".join(dict.fromkeys(where for _, where in times if where))
-    where = f" at {places}" if places else ""
-    if most > MOST:
-        return f"{where}: it is too near the limit to be told from it"
-    what = "what is measured there is so" if places else "the effect is as measured"
-    return f"{where}: if {what}, about {max(most, 1.1):.2g} times the draws would decide"
-
-
-def told(finding: Finding, check: Check) -> list[str]:
-    """The least and the largest of the pieces, and how many agree with the claim."""
-    if len(finding.pieces) < 2:
-        return []
-    values = [value for _, value in finding.pieces]
-    agree = sum(check.allowed.holds(value, value) for value in values)
-    (low_at, low), (high_at, high) = (
-        pick(finding.pieces, key=lambda piece: piece[1]) for pick in (min, max)
-    )
-    return [
-        f"Taken alone {agree} of {len(values)} agree: from {number(low)} ({low_at}) "
-        f"to {number(high)} ({high_at})."
-    ]
-
-
-def numbers(of: Part | Finding, unit: str) -> str:
-    """An effect with its unit and its bounds; a dash where there is none."""
-    if of.effect is None:
-        return "-"
-    bounds = "" if of.low is None or of.high is None else f"[{number(of.low)}, {number(of.high)}]"
-    return " ".join(filter(None, [number(of.effect), unit, bounds]))
-
-
-def number(value: float) -> str:
-    """Three significant digits."""
-    return f"{value:#.3g}".rstrip(".") if value else "0"
+def protocol_of(chosen: Sequence[Protocol]) -> str:
+    """Protocols that do not decide, by what tells them apart from the paper's."""
+    return f"By another protocol, {shortness(chosen) or 'with fewer cases'}"

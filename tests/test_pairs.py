@@ -4,8 +4,11 @@ import numpy as np
 import pytest
 from scipy import stats as scipy_stats
 
+from analysis import scores
 from analysis.pairs import CELL, FEWEST, compare, overall, paired
 from analysis.stats import holm
+from analysis.study import Study
+from tests import test_claims
 from tests.test_figures import diverged, frame, linear, step
 
 CELLS = [(10.0, 0.2), (10.0, 0.5), (100.0, 0.2)]
@@ -90,3 +93,34 @@ def test_other_ratios_of_sampling_are_no_pairs():
     rows = step(CELLS[:1], methods=("baseline", "oversampling"))
     reduced = [r | {"to": 5.0} if r["method"] == "oversampling" else r for r in rows]
     assert paired(frame(reduced), "oversampling", "baseline").empty
+
+
+@pytest.mark.parametrize("n", [1, 3, 10])
+def test_a_difference_over_cells_has_the_interval_that_its_verdict_has(n):
+    rows = test_claims.study("mnist", "step", n=n, noise=0.5)
+    found = overall(frame(rows[::-1]), "oversampling", "baseline")
+    verdict = test_claims.part("C3", 1, test_claims.stores(rows))
+    assert [verdict.effect, verdict.low, verdict.high] == pytest.approx(
+        [found.mean, found.low, found.high]
+    )
+
+
+def test_a_cell_where_all_diverged_is_in_the_tables(tmp_path):
+    rows = [
+        diverged(row)
+        if (row["rho"], row["mu"], row["method"]) == (10, 0.2, "oversampling")
+        else row
+        for row in step(CELLS, methods=("baseline", "oversampling", "undersampling"))
+    ]
+    data = frame(rows)
+    studies = [Study("made_up", tmp_path, data, data, "", {})]
+    table = scores.means(studies).data
+    lost = table[(table["rho"] == 10) & (table["mu"] == 0.2) & (table["method"] == "oversampling")]
+    assert len(table) == 9
+    assert lost["n"].tolist() == [0]
+    assert lost[["auc", "auc_low", "accuracy", "accuracy_high"]].isna().all(axis=None)
+    over, under = scores.against_baseline(studies)[0].rows
+    assert [cell.text for cell in over[1:3]] == ["Oversampling", "2 of 3"]
+    assert [cell.text for cell in under[1:3]] == ["Undersampling", "3 of 3"]
+    (row,) = [row for row in scores.means(studies).rows if "0" in [cell.text for cell in row]]
+    assert [cell.text for cell in row[-2:]] == ["\u2013", "\u2013"]

@@ -20,9 +20,10 @@ from analysis.stats import (
     parts,
     ranking,
     redrawn,
-    resampled,
     wilcoxon,
 )
+from analysis.variance import draws_of
+from tests.test_figures import frame, record
 
 RNG = np.random.default_rng(5)
 
@@ -31,31 +32,53 @@ def cells(sizes, spread=1.0):
     return [RNG.normal(10 * i, spread, n) for i, n in enumerate(sizes)]
 
 
-def test_the_stratified_interval_has_the_width_that_theory_gives():
-    """The mean over cells has the variance sum(s_c^2 / n_c) / C^2, whatever lies between cells."""
-    groups = cells([8, 12, 20, 9], spread=3.0)
-    error = np.sqrt(sum(g.var() / len(g) for g in groups)) / len(groups)
+def test_the_interval_over_cells_is_students():
+    """The mean over cells has the variance sum(s_c^2 / n_c) / C^2, whatever lies between cells; its
+    degrees of freedom are those of a cell, times the cells that its error averages out over.
+    """
+    groups = cells([9, 9, 9, 9], spread=3.0)
+    parts_ = np.array([g.var(ddof=1) / len(g) for g in groups])
+    freedom = 8 * parts_.sum() ** 2 / (parts_**2).sum()
+    reach = scipy_stats.t.ppf(0.975, freedom) * np.sqrt(parts_.sum()) / len(groups)
     found = mean_of_cells(groups)
     assert found.mean == pytest.approx(np.mean([g.mean() for g in groups]))
-    assert (found.high - found.low) / 2 == pytest.approx(1.96 * error, rel=0.06)
+    assert (found.high - found.low) / 2 == pytest.approx(reach, rel=0.06)
     assert found.low < found.mean < found.high
 
 
 def test_cells_are_resampled_apart():
     """Two cells with the same values do not move together: their difference varies."""
-    values = RNG.normal(size=10)
-    draws = redrawn([values, values])
-    assert draws.shape == (RESAMPLES, 2)
-    assert abs(np.corrcoef(draws.T)[0, 1]) < 0.08
+    values = RNG.normal(size=(10, 1))
+    draws = redrawn([values, values], [1, 2])
+    assert draws.shape == (1 + RESAMPLES, 2, 1)
+    assert draws[0].tolist() == [[values.mean()]] * 2
+    assert abs(np.corrcoef(draws[1:, :, 0].T)[0, 1]) < 0.08
 
 
-def test_an_interval_covers_the_truth_as_often_as_it_says():
-    rng = np.random.default_rng(0)
+@pytest.mark.parametrize("n", [2, 3, 4, 6, 10, 50])
+def test_the_interval_of_a_mean_covers_the_truth_as_often_as_it_says(n):
+    """Bare percentiles cover 50 % of n = 2 and 90 % of n = 10."""
+    samples = np.random.default_rng(n).normal(0, 1, (2000, n))
+    bounds = bootstrap_means(list(samples))
+    assert 0.92 < ((bounds[:, 0] < 0) & (bounds[:, 1] > 0)).mean() < 0.97
+    if n >= 4:
+        low, high = scipy_stats.t.interval(
+            0.95, n - 1, samples.mean(axis=1), scipy_stats.sem(samples, axis=1)
+        )
+        assert np.median((bounds[:, 1] - bounds[:, 0]) / (high - low)) == pytest.approx(1, abs=0.1)
+
+
+@pytest.mark.parametrize(("n", "of"), [(1, 6), (2, 6), (3, 4), (12, 6)])
+def test_the_interval_over_cells_covers_the_truth_as_often_as_it_says(n, of):
+    rng = np.random.default_rng(n)
     hits = 0
-    for _ in range(300):
-        found = mean_of_cells([rng.normal(c, 1, 12) for c in range(6)])
-        hits += found.low < 2.5 < found.high
-    assert 0.90 < hits / 300 < 0.98
+    for trial in range(300):
+        spread = 0 if n == 1 else 1  # single draws: the cells are the sample
+        groups = [rng.normal(spread * c, 1, n) for c in range(of)]
+        seeds = [trial * of + c for c in range(of)]
+        found = mean_of_cells(groups, seeds)
+        hits += found.low < spread * (of - 1) / 2 < found.high
+    assert 0.91 < hits / 300 < 0.99
 
 
 def test_of_single_replicates_the_cells_are_resampled():
@@ -67,10 +90,12 @@ def test_of_single_replicates_the_cells_are_resampled():
     assert found.high == pytest.approx(high, abs=0.15 * (high - low))
 
 
-def test_a_cell_with_one_replicate_keeps_its_value():
-    one, many = np.array([4.0]), np.array([1.0, 2.0, 3.0])
-    possible = {round(sum(c) / 3, 6) for c in itertools.product(many, repeat=3)}
-    assert set(np.round(3 * resampled([one, one, many]) - 8, 6)) <= possible
+def test_a_cell_with_one_replicate_has_the_spread_of_the_others():
+    one, many = np.array([[4.0]]), np.array([[1.0], [2.0], [6.0], [3.0]])
+    draws = redrawn([one, many], [1, 2])[1:, :, 0]
+    assert draws.mean(axis=0) == pytest.approx([4, 3], abs=0.2)
+    assert draws[:, 0].std() == pytest.approx(many.std(ddof=1), rel=0.06)
+    assert draws[:, 1].std() == pytest.approx(many.std(ddof=1) / 2, rel=0.06)
 
 
 def test_too_few_values_have_no_bounds():
@@ -98,6 +123,29 @@ def test_the_signed_rank_test_against_every_choice_of_signs(n, kind):
     if kind == "zeros":
         differences[0] = 0
     assert wilcoxon(differences) == pytest.approx(signed_rank(differences))
+
+
+def accuracies(rng, n):
+    """Two methods' accuracies on 10,000 images: many differences are equal, but for rounding."""
+    own = rng.integers(9500, 9512, n)
+    return own / 10_000, (own - rng.integers(-4, 9, n)) / 10_000
+
+
+def test_rounding_breaks_no_ties():
+    rng = np.random.default_rng(3)
+    apart = 0
+    for _ in range(8):
+        a, b = accuracies(rng, 10)
+        exact = np.round(10_000 * a) - np.round(10_000 * b)
+        assert wilcoxon(100 * (a - b)) == pytest.approx(signed_rank(exact))
+        assert improvement(100 * (a - b)) == improvement(exact)
+        bare = scipy_stats.wilcoxon(100 * (a - b), zero_method="pratt").pvalue
+        apart += abs(bare - wilcoxon(100 * (a - b))) > 1e-6
+    assert apart > 1
+    means = np.array([[0.95, 0.9500000000000001, 0.94]] * 6)  # as 0.1 + 0.2 is not 0.3
+    found = ranking(means)
+    assert found.ranks.tolist() == [1.5, 1.5, 3]
+    assert found.nemenyi[0, 1] == pytest.approx(1)
 
 
 def test_the_signed_rank_test_of_nothing():
@@ -198,3 +246,17 @@ def test_a_negative_estimate_is_none():
     found = parts(table)
     assert (found.choice, found.subset) == (0, 0)
     assert found.run == pytest.approx(40.5)
+
+
+@pytest.mark.parametrize(("random", "choice"), [(False, "Replicates"), (True, "Minority classes")])
+def test_that_cells_differ_in_mu_is_no_choice_of_classes(random, choice):
+    """With the lowest labels in the minority every replicate of a cell has the same sizes."""
+    rows = [
+        record("step", 10.0, mu, replicate, "baseline", run=run) | {"record_id": f"{mu}-{at}"}
+        for mu in (0.2, 0.5)
+        for at, (replicate, run) in enumerate(itertools.product(range(5), range(2)))
+    ]
+    if random:
+        for row in rows:
+            row["class_counts"] = list(np.roll(row["class_counts"], row["replicate"]))
+    assert next(iter(draws_of(frame(rows)).looks)).startswith(choice)

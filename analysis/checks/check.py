@@ -4,8 +4,32 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf
 
-ITERATIONS = {"mnist": 10_000, "cifar10": 70_000, "imagenet": 320_000}
-"""The paper's data sets, and for how many iterations it trained on each."""
+REPRODUCED, CONTRADICTED = "reproduced", "contradicted"
+UNDERPOWERED, NOT_RUN = "underpowered", "not run"
+WORST = (CONTRADICTED, UNDERPOWERED, REPRODUCED, NOT_RUN)
+"""A claim has the first of these that one of its parts has."""
+
+
+@dataclass(frozen=True)
+class Setup:
+    """How the paper trained and tested on a data set.
+
+    largest: images of the largest class. tested: all test images.
+    """
+
+    iterations: int
+    batch: int
+    model: str
+    largest: int
+    tested: int
+
+
+PAPER = {
+    "mnist": Setup(10_000, 64, "lenet5", 5000, 10_000),
+    "cifar10": Setup(70_000, 256, "allcnn", 5000, 10_000),
+    "imagenet": Setup(320_000, 256, "resnet10", 1000, 50_000),
+}
+"""The paper's data sets."""
 
 
 @dataclass(frozen=True)
@@ -39,13 +63,23 @@ class Range:
         return high < self.low or low > self.high
 
 
+def rule(low: float | None, high: float | None, allowed: Range) -> str:
+    """The verdict that an interval has, or the lack of one."""
+    if low is None or high is None:
+        return UNDERPOWERED
+    if allowed.holds(low, high):
+        return REPRODUCED
+    return CONTRADICTED if allowed.misses(low, high) else UNDERPOWERED
+
+
 @dataclass(frozen=True)
 class Finding:
     """What the records say: an effect, its interval where there are replicates enough for one.
 
     n: the cases that enter. studies: those that have them, first the one whose figure shows it.
-    pieces: the values that the effect is made of, each with its place. bounds: where the effect is
-    one of them, the interval of each, all holding at once. notes: what a reader must know of how it
+    pieces: the values that the effect is made of, each with its place; they are `places`. limit:
+    where a piece agrees with the claim, if that is not where the effect does. bounds: where the
+    effect rests on single pieces, the interval of each. notes: what a reader must know of how it
     came about.
     """
 
@@ -57,6 +91,8 @@ class Finding:
     pieces: tuple[tuple[str, float], ...] = ()
     bounds: tuple[tuple[float, float], ...] = ()
     notes: tuple[str, ...] = ()
+    limit: Range | None = None
+    places: str = "cells"
 
 
 class Lacking(Exception):  # noqa: N818 - no fault: the records for a check are not there
@@ -75,7 +111,8 @@ class Lost(Exception):  # noqa: N818
 class Check:
     """One part of a claim.
 
-    measure: takes a protocol of each of the data sets that it compares, mostly of one.
+    measure: takes a protocol of each of the data sets that it compares, mostly of one; a `joint`
+    one takes all the protocols of its data set.
     why: why the range has the limits that it has. grid: what makes it, {} for the data set.
     datasets: those for which the paper claims it. general: it may be put to others too.
     """
@@ -89,6 +126,7 @@ class Check:
     datasets: tuple[tuple[str, ...], ...] = (("mnist",), ("cifar10",))
     general: bool = True
     unit: str = "points"
+    joint: bool = False
 
 
 @dataclass(frozen=True)

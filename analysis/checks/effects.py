@@ -2,15 +2,27 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import inf
 
 import numpy as np
 from scipy import stats
 
-from analysis.checks.check import Finding
-from analysis.checks.planes import Plane
-from analysis.stats import LEVEL, RESAMPLES, Floats, percentiles
+from analysis.checks.check import Finding, Lacking, Lost, Range
+from analysis.checks.planes import Plane, name_of
+from analysis.stats import (
+    LEVEL,
+    Bounds,
+    Floats,
+    anew,
+    averaged,
+    mean,
+    widened,
+)
 
-Bounds = tuple[float, float]
+
+def worst(values: Floats) -> Floats:
+    """(rows, pieces), of pieces with several sides (rows, pieces, sides) the lowest."""
+    return values if values.ndim == 2 else values.min(axis=2)
 
 
 @dataclass(frozen=True)
@@ -18,116 +30,117 @@ class Statistic:
     """How the values of pieces become one.
 
     of: (rows, pieces) -> (rows,). bounds: its interval from pieces as measured, in row 0, and as
-    resampled, by their degrees of freedom. alone: the interval from the pieces as a sample, for
-    when there is one draw a cell; None where there can be none. averages: errors average out.
-    each: where it is one of the pieces, their intervals.
+    resampled, by their degrees of freedom. alone: the interval where cells have one draw: from the
+    pieces as a sample, with so many degrees of freedom at most; None where there can be none.
+    averages: errors average out. each: where it rests on single pieces, their intervals. piece:
+    what each piece is by itself. limit: where a piece agrees, if not where the effect does.
+    fewest: pieces that it needs.
     """
 
     of: Callable[[Floats], Floats]
     bounds: Callable[[Floats, float], Bounds]
-    alone: Callable[[Floats], Bounds | None]
+    alone: Callable[[Floats, float], Bounds | None]
     averages: bool = True
     each: Callable[[Floats, float], tuple[Floats, Floats]] | None = None
+    piece: Callable[[Floats], Floats] = worst
+    limit: Range | None = None
+    fewest: int = 1
 
 
-def mean(values: Floats) -> Floats:
-    """(rows, pieces) -> their mean in each row."""
-    return values.mean(axis=1)
+GRID = "{}_step"
+"""What makes the cells that shares are of."""
+
+FEWEST = 4
+"""Cells of which a share says something."""
+
+
+def quotient(values: Floats) -> Floats:
+    """(..., 2) -> the first over the second, or over 0.01 points where that is less: no more can be
+    told from none.
+    """
+    return np.asarray(values[..., 0] / np.maximum(values[..., 1], 0.01))
 
 
 def ratio_of_means(values: Floats) -> Floats:
-    """(rows, pieces, 2) -> the mean of the first over that of the second, or over 0.01 points
-    where that is less: no more can be told from none.
-    """
-    top, bottom = values.mean(axis=1).T
-    return top / np.maximum(bottom, 0.01)
+    """(rows, pieces, 2) -> the mean of the first over that of the second."""
+    return quotient(values.mean(axis=1))
 
 
-def averaging(of: Callable[[Floats], Floats]) -> Statistic:
+def averaging(of: Callable[[Floats], Floats], piece: Callable[[Floats], Floats]) -> Statistic:
     """A statistic whose resamples are spread around it; of single draws the pieces are redrawn."""
 
     def bounds(pieces: Floats, freedom: float) -> Bounds:
         return widened(float(of(pieces[:1])[0]), of(pieces[1:]), freedom)
 
-    def alone(pieces: Floats) -> Bounds | None:
-        k = len(pieces)
-        if k < 2:
-            return None
-        drawn = pieces[np.random.default_rng(k).integers(k, size=(RESAMPLES, k))]
-        effect = float(of(pieces[None])[0])
-        return widened(effect, effect + np.sqrt(k / (k - 1)) * (of(drawn) - effect), k - 1)
-
-    return Statistic(of, bounds, alone)
+    return Statistic(of, bounds, lambda pieces, most: anew(pieces, of, most), piece=piece)
 
 
-MEAN, RATIO = averaging(mean), averaging(ratio_of_means)
+MEAN, RATIO = averaging(mean, worst), averaging(ratio_of_means, quotient)
+
+
+def apart(pieces: Floats, freedom: float, level: float) -> tuple[Floats, Floats]:
+    """The bounds of every piece by Student's t."""
+    reach = stats.t.ppf((1 + level) / 2, freedom) * pieces[1:].std(axis=0)
+    return worst(pieces[:1] - reach)[0], worst(pieces[:1] + reach)[0]
 
 
 def at_once(pieces: Floats, freedom: float) -> tuple[Floats, Floats]:
-    """Bounds of every piece that hold for all of them at once.
+    """Bounds of every piece that hold for all of them at once, by Sidak.
 
     The lowest of many means lies below the lowest truth by chance alone: an interval of its own
-    would not know that it was picked.
+    would not know that it was picked. A piece is above a limit where each of its sides is, by
+    itself; that one of them is below was picked among all.
     """
-    spread = pieces[1:].std(axis=0)
-    known = np.where(spread > 0, spread, 1)
-    furthest = (np.abs(pieces[1:] - pieces[0]) / known).max(axis=1)
-    reach = student(freedom) * float(np.percentile(furthest, 100 * LEVEL)) * spread
-    return pieces[0] - reach, pieces[0] + reach
+    cells, sides = pieces.shape[1], pieces[0].size
+    lows, _ = apart(pieces, freedom, LEVEL ** (1 / cells))
+    _, highs = apart(pieces, freedom, LEVEL ** (1 / sides))
+    return lows, highs
+
+
+def for_least(pieces: Floats, freedom: float) -> tuple[Floats, Floats]:
+    """Bounds of every piece for what is said of the lowest.
+
+    That all of them are above a limit is shown by each above it alone: no picking is in that. That
+    one of them is below is shown by the lowest, which was picked.
+    """
+    return apart(pieces, freedom, LEVEL)[0], at_once(pieces, freedom)[1]
 
 
 def lowest(pieces: Floats, freedom: float) -> Bounds:
     """The bounds of the lowest piece."""
-    lows, highs = at_once(pieces, freedom)
+    lows, highs = for_least(pieces, freedom)
     return float(lows.min()), float(highs.min())
 
 
 LEAST = Statistic(
-    lambda values: values.min(axis=1), lowest, lambda pieces: None, averages=False, each=at_once
+    lambda values: worst(values).min(axis=1),
+    lowest,
+    lambda pieces, most: None,
+    averages=False,
+    each=for_least,
 )
 
 
-def share(above: float) -> Statistic:
-    """The share, in %, of pieces not under a value: of those that surely are not, as measured, and
-    of those that may be not; of single draws its exact interval.
+def share(limit: Range) -> Statistic:
+    """The share, in %, of pieces that agree: of those that surely do, as measured, and of those
+    that may; of single draws its exact interval.
     """
 
     def of(values: Floats) -> Floats:
-        return 100 * (values >= above).mean(axis=1)
+        return np.array([100 * np.mean([limit.holds(v, v) for v in row]) for row in worst(values)])
 
     def bounds(pieces: Floats, freedom: float) -> Bounds:
-        sure, possible = of(np.stack(at_once(pieces, freedom)))
-        return float(sure), float(possible)
+        both = list(zip(*at_once(pieces, freedom), strict=True))
+        sure = np.mean([limit.holds(low, high) for low, high in both])
+        possible = np.mean([not limit.misses(low, high) for low, high in both])
+        return 100 * float(sure), 100 * float(possible)
 
-    def alone(pieces: Floats) -> Bounds | None:
-        test = stats.binomtest(int((pieces >= above).sum()), len(pieces))
-        exact = test.proportion_ci(LEVEL, "exact")
+    def alone(pieces: Floats, most: float) -> Bounds | None:
+        agree = round(float(of(pieces[:1])[0]) * pieces.shape[1] / 100)
+        exact = stats.binomtest(agree, pieces.shape[1]).proportion_ci(LEVEL, "exact")
         return 100 * float(exact.low), 100 * float(exact.high)
 
-    return Statistic(of, bounds, alone, averages=False)
-
-
-def straightness(xs: Floats) -> Statistic:
-    """The share of the pieces' variance that a straight line through them against xs explains."""
-    centred = xs - xs.mean()
-
-    def explained(values: Floats, noise: float) -> Floats:
-        total = values.var(axis=1) * len(xs)
-        left = total - (values @ centred) ** 2 / (centred**2).sum()
-        left, total = left - (len(xs) - 2) * noise, total - (len(xs) - 1) * noise
-        return np.clip(1 - left / np.maximum(total, 1e-12), 0, 1)
-
-    def bounds(pieces: Floats, freedom: float) -> Bounds:
-        # Noise bends any line. Resamples have that of the means twice: the upper bound is without.
-        noise = 2 * float(pieces[1:].var(axis=0).mean())
-        effect = float(explained(pieces[:1], 0)[0])
-        low, _ = widened(effect, explained(pieces[1:], 0), freedom)
-        _, high = widened(effect, explained(pieces[1:], noise), freedom)
-        return max(low, 0.0), min(high, 1.0)
-
-    return Statistic(
-        lambda values: explained(values, 0), bounds, lambda pieces: None, averages=False
-    )
+    return Statistic(of, bounds, alone, averages=False, each=at_once, limit=limit, fewest=FEWEST)
 
 
 def found(
@@ -136,70 +149,68 @@ def found(
     names: Sequence[str] = (),
     statistic: Statistic = MEAN,
     notes: Sequence[str] = (),
+    shared: Sequence[Plane] = (),
+    places: str = "cells",
 ) -> Finding:
     """The effect that the pieces (1 + RESAMPLES, pieces) have, with its interval.
 
     planes: those that they were made from. names: of the pieces, where each of them is to be told.
+    shared: planes of one cell from which every piece was made, so that all have the error of that.
     """
+    every = [*planes, *shared]
+    gone = [name_of(*cell) for plane in every for cell in plane.gone]
+    if gone and not statistic.averages:
+        raise Lost(f"in every case at {'; '.join(gone)} a network diverged")
+    if pieces.shape[1] < statistic.fewest:
+        raise Lacking(f"{pieces.shape[1]} of {statistic.fewest} {places} needed for a share", GRID)
     effect = float(statistic.of(pieces[:1])[0])
     said = [*notes]
-    if lost := sum(plane.lost for plane in planes):
+    if lost := sum(sum(plane.lost) for plane in every):
         said.append(f"{lost} case{'s' if lost > 1 else ''} left out: a network diverged.")
-    bounds: Bounds | None
+    if gone:
+        said.append(f"Left out whole, as a network diverged in every case: {'; '.join(gone)}.")
+    bounds: Bounds | None = None
     each: list[Bounds] = []
-    if any(max(plane.units) == 1 for plane in planes):
-        bounds = statistic.alone(pieces[0])
-        how = "is over these" if bounds else "cannot be had"
+    if any(min(plane.units) == 1 for plane in shared):
+        said.append("All cells are measured from one net on the balanced set: no interval.")
+    elif any(max(plane.units) == 1 for plane in planes):
+        together = pieces if shared else np.broadcast_to(pieces[:1], pieces.shape)
+        bounds = statistic.alone(together, least_freedom(shared))
+        how = f"is over these {places}" if bounds else "cannot be had"
         one = "one draw a cell" if all(max(p.units) == 1 for p in planes) else "one draw in a cell"
         said.append(f"With {one} the interval {how}.")
     else:
-        known = freedom(pieces, planes, statistic)
+        known = min(freedom(pieces, planes, statistic), least_freedom(shared))
         bounds = statistic.bounds(pieces, known)
         if statistic.each:
-            each = [
-                (float(a), float(b)) for a, b in zip(*statistic.each(pieces, known), strict=True)
-            ]
+            both = zip(*statistic.each(pieces, known), strict=True)
+            each = [(float(low), float(high)) for low, high in both]
         if any(min(plane.units) == 1 for plane in planes):
             said.append("Cells with one draw are given the spread of the others.")
     low, high = bounds or (None, None)
+    values = statistic.piece(pieces[:1])[0]
     return Finding(
         effect=effect,
         low=low,
         high=high,
-        n=sum(sum(plane.cases) for plane in planes),
-        studies=tuple(dict.fromkeys(plane.study for plane in planes)),
-        pieces=tuple(zip(names, map(float, pieces[0]), strict=True)) if names else (),
+        n=sum(sum(plane.cases) for plane in every),
+        studies=tuple(dict.fromkeys(study for plane in every for study in plane.studies)),
+        pieces=tuple(zip(names, map(float, values), strict=True)) if len(names) else (),
         bounds=tuple(each),
         notes=tuple(said),
+        limit=statistic.limit,
+        places=places,
     )
 
 
-def widened(effect: float, values: Floats, freedom: float) -> Bounds:
-    """The percentiles of resampled values, further from the effect by Student's t of so many
-    degrees of freedom; the effect is always inside.
-    """
-    low, high = (float(bound) for bound in percentiles(values))
-    wider = student(freedom)
-    return effect - wider * max(effect - low, 0), effect + wider * max(high - effect, 0)
-
-
-def student(freedom: float) -> float:
-    """How much wider an interval by Student's t is than one by the normal distribution."""
-    upper = (1 + LEVEL) / 2
-    return float(stats.t.ppf(upper, freedom) / stats.norm.ppf(upper))
-
-
 def freedom(pieces: Floats, planes: Sequence[Plane], statistic: Statistic) -> float:
-    """Degrees of freedom: those of a cell, times the number of pieces whose errors average out.
-
-    Of pieces with unequal errors that number is Satterthwaite's: one much larger than the others
-    counts as one.
-    """
+    """Degrees of freedom of a statistic of these pieces."""
     units = [n for plane in planes for n in plane.units]
     if min(units) == 1:
         return min(sum(n - 1 for n in plane.units) for plane in planes)
-    if not statistic.averages:
-        return min(units) - 1
-    spread = pieces[1:].reshape(RESAMPLES, -1).var(axis=0)
-    total = spread.sum()
-    return (min(units) - 1) * (total**2 / (spread**2).sum() if total > 0 else 1.0)
+    return averaged(pieces, units) if statistic.averages else min(units) - 1
+
+
+def least_freedom(shared: Sequence[Plane]) -> float:
+    """The degrees of freedom that an error which all pieces share leaves: no piece averages it."""
+    return min((min(plane.units) - 1 for plane in shared), default=inf)

@@ -1,14 +1,14 @@
 """The numbers most checks are: one method less another, and one cell less another."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 
-from analysis.checks.check import Finding, Lacking
+from analysis.checks.check import Finding, Lacking, Lost
 from analysis.checks.effects import MEAN, Statistic, found
-from analysis.checks.planes import Plane, Region, plane
+from analysis.checks.planes import Plane, Region, name_of, plane
 from analysis.checks.protocols import Protocol
 from analysis.stats import Floats
 
@@ -35,7 +35,7 @@ def extremes(of: Floats, along: Floats) -> Pairs:
 
 @dataclass(frozen=True)
 class Gain:
-    """How much higher a method is than another in each cell, averaged over the cells."""
+    """How much higher a method is than another, on average or as the statistic has it."""
 
     a: str
     b: str
@@ -67,13 +67,21 @@ class Rise:
     def __call__(self, protocol: Protocol) -> Finding:
         own = plane(protocol, self.kind, [self.method, *filter(None, [self.less])])
         scores = own.less(self.method, self.less) if self.less else own.scores[self.method]
-        along, of = (own.rho, own.mu) if self.along == "rho" else (own.mu, own.rho)
-        pairs = self.pairs(np.nan_to_num(of), along)
-        if not pairs:
+        every = [*own.cells, *own.gone]
+        rho, mu = np.array(every).T
+        along, of = (rho, mu) if self.along == "rho" else (mu, rho)
+        chosen = self.pairs(np.nan_to_num(of), along)
+        if not chosen:
             raise Lacking(f"no two cells that differ in {self.along}", f"{{}}_{self.kind}")
+        lost = {cell for pair in chosen for cell in pair if cell >= len(own.cells)}
+        pairs = [pair for pair in chosen if not lost.intersection(pair)]
+        if lost and (self.pairs is not steps or not pairs):
+            at = "; ".join(name_of(*every[cell]) for cell in sorted(lost))
+            raise Lost(f"in every case at {at} a network diverged")
         values = [self.sign * (scores[:, j] - scores[:, i]) for i, j in pairs]
         used = own.at(sorted({cell for pair in pairs for cell in pair}))
-        return found(np.stack(values, axis=1), [used], between(own, pairs))
+        names = [f"{own.names[i]} to {own.names[j]}" for i, j in pairs]
+        return found(np.stack(values, axis=1), [used], names, places="pairs of cells")
 
 
 @dataclass(frozen=True)
@@ -85,14 +93,10 @@ class Short:
     def __call__(self, protocol: Protocol) -> Finding:
         own = plane(protocol, "step", [self.method])
         whole = reference(protocol)
-        return found(whole.scores["baseline"] - own.scores[self.method], [own, whole], own.names)
+        values = whole.scores["baseline"] - own.scores[self.method]
+        return found(values, [own], own.names, shared=[whole])
 
 
 def reference(protocol: Protocol) -> Plane:
     """The net trained on as many images of every class as the largest has elsewhere."""
     return plane(protocol, "balanced", ["baseline"])
-
-
-def between(own: Plane, pairs: Pairs) -> Sequence[str]:
-    """Pairs of cells, as they are called."""
-    return [f"{own.names[i]} to {own.names[j]}" for i, j in pairs]

@@ -2,27 +2,42 @@
 
 from analysis.checks import sampling
 from analysis.checks.check import Check, Claim, Range
-from analysis.checks.effects import LEAST
+from analysis.checks.effects import LEAST, share
 from analysis.checks.gains import Gain, Rise, ends
-from analysis.checks.limits import ABOVE, BELOW, DIRECTION, GENERAL, POINT, WITHIN
+from analysis.checks.limits import (
+    ABOVE,
+    BELOW,
+    DIRECTION,
+    GENERAL,
+    HALF,
+    MOSTLY,
+    POINT,
+    TRIFLE,
+    TRIFLING,
+    WITHIN,
+)
 from analysis.checks.planes import Region
 
 FEW_MINORITY = Region((0, 0.5))
+ONE_DRAW = (
+    f"{GENERAL}. With the paper's one draw a cell on CIFAR-10 {{}} cannot be decided; "
+    "grids/cifar10_resplit.yaml has three"
+)
 
 CLAIMS = (
     Claim(
         "C4",
         "Oversampling has the best AUC almost everywhere, and is nowhere far below the baseline.",
-        GENERAL,
+        ONE_DRAW.format("the second part"),
         (
             Check(
                 f"Share of cells where oversampling is the best method, or within "
-                f"{sampling.TRIFLE:g} points of it",
+                f"{TRIFLE:g} points of it",
                 sampling.share_best,
                 Range(70, 100),
                 "'Almost all' is clearly more than half ('most', section 5), and all 12 of the "
                 "paper's cells on CIFAR-10 could show no more (exact interval from 73.5 %). "
-                f"{sampling.TRIFLE:g} points are a tenth of what the paper puts down to chance.",
+                + TRIFLING,
                 unit="%",
             ),
             Check(
@@ -40,10 +55,12 @@ CLAIMS = (
         GENERAL,
         (
             Check(
-                "Undersampling less the baseline, averaged over cells with mu up to 0.5",
-                Gain("undersampling", "baseline", region=FEW_MINORITY),
-                BELOW,
-                DIRECTION + " Up to 0.5: the paper excepts a large proportion of minority classes.",
+                "Share of cells with mu up to 0.5 where undersampling is below the baseline",
+                Gain("undersampling", "baseline", statistic=share(BELOW), region=FEW_MINORITY),
+                MOSTLY,
+                "'In a large number of analyzed scenarios'. " + HALF + " Up to 0.5: the paper "
+                "excepts a large proportion of minority classes.",
+                unit="%",
             ),
             Check(
                 "Undersampling less the baseline: at the largest mu less at the smallest",
@@ -74,14 +91,14 @@ CLAIMS = (
         GENERAL,
         tuple(
             Check(
-                f"{'Above the lower' if above else 'Below the higher'} of baseline and "
-                f"{method}: two-phase with {method}, averaged over cells",
-                sampling.TwoPhase(method, above),
-                Range(low=0),
-                "Between includes both ends. Averaged over cells, as the paper says 'tend to'.",
+                f"Share of cells where two-phase with {method} is between the baseline and "
+                f"{method}, or within {TRIFLE:g} points of it",
+                sampling.TwoPhase(method),
+                MOSTLY,
+                f"'Tend to'. {HALF} {TRIFLING}",
+                unit="%",
             )
             for method in ("oversampling", "undersampling")
-            for above in (True, False)
         ),
     ),
     Claim(
@@ -113,12 +130,26 @@ CLAIMS = (
                 figure="fig6",
             ),
             Check(
-                "Accuracy: thresholding of baseline or oversampling, whichever is better, less "
-                "the best method without thresholding",
-                sampling.thresholded_less_bare,
-                ABOVE,
-                DIRECTION + " 'To achieve the best accuracy, one should apply thresholding'.",
+                "Accuracy: share of cells where oversampling with thresholding is above without",
+                Gain(
+                    "oversampling_thresholding",
+                    "oversampling",
+                    measure="accuracy",
+                    statistic=share(ABOVE),
+                ),
+                MOSTLY,
+                "'Worked particularly well when applied jointly with oversampling'. " + HALF,
                 figure="fig6",
+                unit="%",
+            ),
+            Check(
+                "Accuracy: share of cells where thresholding of baseline or oversampling, "
+                "whichever is better, is above the best method without thresholding",
+                sampling.thresholded_less_bare,
+                MOSTLY,
+                "'To achieve the best accuracy, one should apply thresholding'. " + HALF,
+                figure="fig6",
+                unit="%",
             ),
         ),
     ),
@@ -126,7 +157,7 @@ CLAIMS = (
         "C14",
         "Under extreme imbalance with most classes minority, undersampling is as good as "
         "oversampling.",
-        GENERAL,
+        ONE_DRAW.format("it"),
         (
             Check(
                 "Undersampling less oversampling at the largest ratio and its largest mu",

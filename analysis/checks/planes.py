@@ -1,20 +1,19 @@
 """Means over the replicates of each cell, as measured and as resampled: what checks are made of."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, replace
 from itertools import groupby
-from zlib import crc32
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from analysis.checks.check import Lacking, Lost
 from analysis.checks.protocols import Protocol
-from analysis.stats import RESAMPLES, Floats
+from analysis.stats import Floats, redrawn, seed_of
 from analysis.style import imbalance_of
 from study.methods import METHODS
+
+Place = tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -33,16 +32,18 @@ class Plane:
     """Cells, and of each column its means in points: row 0 as measured, the others resampled.
 
     cells: (rho, mu), NaN where there is none. units: draws that were made independently.
-    cases: those that enter. lost: those left out because a network diverged.
+    cases: those that enter. studies: that have them, first the one with most. lost: cases left out
+    because a network diverged. gone: the cells that lost all their cases.
     """
 
-    cells: tuple[tuple[float, float], ...]
+    cells: tuple[Place, ...]
     scores: dict[str, Floats]
     units: tuple[int, ...]
     cases: tuple[int, ...]
-    study: str
+    studies: tuple[str, ...]
     images: tuple[float, ...]
-    lost: int
+    lost: tuple[int, ...]
+    gone: tuple[Place, ...] = ()
 
     @property
     def rho(self) -> Floats:
@@ -63,15 +64,12 @@ class Plane:
 
     def at(self, keep: Sequence[int]) -> "Plane":
         """These cells alone."""
-        return Plane(
-            tuple(self.cells[i] for i in keep),
-            {name: values[:, list(keep)] for name, values in self.scores.items()},
-            tuple(self.units[i] for i in keep),
-            tuple(self.cases[i] for i in keep),
-            self.study,
-            tuple(self.images[i] for i in keep),
-            self.lost,
-        )
+        own = {
+            name: tuple(getattr(self, name)[i] for i in keep)
+            for name in ("cells", "units", "cases", "images", "lost")
+        }
+        scores = {name: values[:, list(keep)] for name, values in self.scores.items()}
+        return replace(self, scores=scores, **own)
 
 
 def called(column: str) -> str:
@@ -132,18 +130,18 @@ def plane(
     for column in absent:
         if not lost[column].any():
             raise Lacking(f"no {called(column)} under {imbalance_of(kind)}", grid)
-    gone = int(lost.any(axis=1).sum())
+    left_out = own.loc[recorded[lost.any(axis=1)]]
     table = own.join(scores.reindex(columns=list(columns)), how="inner").dropna(
         subset=list(columns)
     )
-    if table.empty and gone:
-        raise Lost(f"in all {gone} cases a network diverged")
+    if table.empty and len(left_out):
+        raise Lost(f"in all {len(left_out)} cases a network diverged")
     if table.empty:
         raise Lacking(f"no case with all of {', '.join(map(called, columns))}", grid)
     own_records = protocol.records[protocol.records["column"].isin(columns)]
-    studies = own_records[own_records["case_id"].isin(table.index)]["study"]
-    table = table.assign(study=studies.mode().iloc[0])  # of a case in two, the one with most of it
-    return gathered(protocol.dataset, kind, table, list(columns), picks, gone)
+    studies = own_records[own_records["case_id"].isin(table.index)]["study"].value_counts()
+    made = gathered(protocol.dataset, kind, table, list(columns), picks, left_out)
+    return replace(made, studies=tuple(studies.index))  # of a case in two, the one with most of it
 
 
 def gathered(
@@ -152,9 +150,12 @@ def gathered(
     table: pd.DataFrame,
     columns: list[str],
     picks: Sequence[Pick],
-    lost: int,
+    left_out: pd.DataFrame,
 ) -> Plane:
-    """The plane of these cases. Subsets of one replicate are one draw: their mean."""
+    """The plane of these cases. Subsets of one replicate are one draw: their mean.
+
+    left_out: the cases that are not in the table because a network diverged.
+    """
     _, first, unit, n = np.unique(
         table["unit"], return_index=True, return_inverse=True, return_counts=True
     )
@@ -162,24 +163,27 @@ def gathered(
     draws = np.zeros((len(n), values.shape[1]))
     np.add.at(draws, unit, values)
     draws /= n[:, None]
-    cells, units, cases, images = [], [], [], []
-    for _, own in groupby(range(len(n)), key=lambda i: values[first[i], -1]):
+    lost = left_out["cell"].to_numpy()
+    cells, units, cases, images, missed = [], [], [], [], []
+    for cell, own in groupby(range(len(n)), key=lambda i: values[first[i], -1]):
         at = list(own)
         cells.append((float(values[first[at[0]], -3]), float(values[first[at[0]], -2])))
         units.append(picked(draws[at, : len(columns)], columns, picks))
         cases.append(int(n[at].sum()))
         images.append(float(draws[at, -4].mean()))
-    seeds = [crc32(f"{dataset} {kind} {rho} {mu}".encode()) for rho, mu in cells]
-    means = redrawn(units, seeds)
+        missed.append(int((lost == cell).sum()))
+    gone = left_out[~left_out["cell"].isin(table["cell"])].drop_duplicates("cell")
+    means = redrawn(units, [seed_of(dataset, kind, *cell) for cell in cells])
     names = [*columns, *(pick.name for pick in picks)]
     return Plane(
         tuple(cells),
         {name: means[:, :, i] for i, name in enumerate(names)},
         tuple(len(values) for values in units),
         tuple(cases),
-        str(table["study"].mode().iloc[0]),
+        tuple(table["study"].value_counts().index),
         tuple(images),
-        lost,
+        tuple(missed),
+        tuple((float(rho), float(mu)) for rho, mu in zip(gone["rho"], gone["mu"], strict=True)),
     )
 
 
@@ -193,38 +197,3 @@ def picked(draws: Floats, columns: list[str], picks: Sequence[Pick]) -> Floats:
         ranked = others[:, at] if pick.best else -others[:, at]
         more.append(draws[np.arange(n), np.array(at)[ranked.argmax(axis=1)]])
     return np.column_stack([draws, *more])
-
-
-def redrawn(cells: Sequence[Floats], seeds: Sequence[int]) -> Floats:
-    """(1 + RESAMPLES, cells, columns): the means of each cell, then those of its draws drawn anew.
-
-    n of n drawn anew spread by a factor (n - 1) / n too little in variance: that is made good.
-    A cell with a single draw takes the spread of the others, pooled; none has one where all do.
-    """
-    means = np.stack([values.mean(axis=0) for values in cells])
-    result = np.repeat(means[None], 1 + RESAMPLES, axis=0)
-    spread = [
-        (values - values.mean(axis=0)) * np.sqrt(len(values) / (len(values) - 1))
-        for values in cells
-        if len(values) > 1
-    ]
-    if not spread:
-        return result
-    pool = np.concatenate(spread)
-    several = iter(spread)
-    for i, (values, seed) in enumerate(zip(cells, seeds, strict=True)):
-        n = len(values)
-        if n == 1:
-            rng = np.random.default_rng([seed, n])
-            result[1:, i] += pool[rng.integers(len(pool), size=RESAMPLES)]
-        else:
-            result[1:, i] += counts(n, seed).astype(np.float64) @ next(several) / n
-    return result
-
-
-@lru_cache(maxsize=256)
-def counts(n: int, seed: int) -> NDArray[np.uint16]:
-    """(RESAMPLES, n): how often each of n is among n drawn with replacement."""
-    drawn = np.random.default_rng([seed, n]).integers(n, size=(RESAMPLES, n))
-    flat = (drawn + n * np.arange(RESAMPLES)[:, None]).ravel()
-    return np.bincount(flat, minlength=RESAMPLES * n).reshape(RESAMPLES, n).astype(np.uint16)

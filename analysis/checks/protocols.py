@@ -7,6 +7,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
+from analysis.checks.check import PAPER
 from analysis.selection import crossed
 
 KEY = [
@@ -37,6 +38,24 @@ class Protocol:
     @property
     def iterations(self) -> int:
         return int(self.records["iterations"].iloc[0])
+
+    @property
+    def departures(self) -> list[str]:
+        """In what it is less than the paper's own protocol, or another."""
+        first = self.records.iloc[0]
+        if not (paper := PAPER.get(self.dataset)):
+            return []
+        tested = sum(map(int, first["test"].split()))
+        less = (
+            (self.iterations, paper.iterations, "iterations"),
+            (int(first["n_max"]), paper.largest, "images in the largest class"),
+            (tested or paper.tested, paper.tested, "test images"),
+        )
+        other = (("batch", first["batch"], paper.batch), ("net", first["model"], paper.model))
+        return [
+            *(f"{n:,} of the paper's {full:,} {what}" for n, full, what in less if n < full),
+            *(f"{what} {own}, the paper's {due}" for what, own, due in other if own != due),
+        ]
 
     @property
     def size(self) -> int:

@@ -5,11 +5,12 @@ from collections.abc import Callable
 import numpy as np
 
 from analysis.checks.check import Finding, Lacking
-from analysis.checks.effects import found
-from analysis.checks.gains import between, steps
+from analysis.checks.effects import LEAST, found
+from analysis.checks.gains import steps
 from analysis.checks.planes import Pick, Plane, Region, plane
 from analysis.checks.protocols import Protocol, column_of
 from analysis.checks.sampling import picked
+from analysis.stats import Floats
 
 MODERATE = (0.3, 0.7)
 """The smallest and the largest mu that count as a moderate number of minority classes."""
@@ -42,11 +43,23 @@ def reduced(
 
 
 def full_is_best(protocol: Protocol) -> Finding:
-    """Oversampling to full balance less to the best other ratio."""
-    make, _, columns = reduced(protocol, "oversampling")
-    own = make(columns, [Pick("rival", tuple(columns[1:]))])
-    note = f"Against the best of {len(columns) - 1} other ratios, {picked(own)}."
-    return found(own.less(columns[0], "rival"), [own], own.names, notes=[note])
+    """Oversampling to full balance less to another ratio on average: where that is least."""
+    own, gaps, ratios = full_less_others(protocol)
+    return found(gaps.mean(axis=1), [own], ratios, LEAST, places="other ratios")
+
+
+def full_is_always_best(protocol: Protocol) -> Finding:
+    """The same in each cell."""
+    own, gaps, ratios = full_less_others(protocol)
+    return found(gaps, [own], own.names, LEAST, [f"Against {len(ratios)} other ratios."])
+
+
+def full_less_others(protocol: Protocol) -> tuple[Plane, Floats, list[str]]:
+    """How much higher oversampling to full balance is than to each other ratio, in each cell."""
+    make, ratios, columns = reduced(protocol, "oversampling")
+    own = make(columns, [])
+    gaps = np.stack([own.less(columns[0], other) for other in columns[1:]], axis=2)
+    return own, gaps, [f"to {ratio:g}" for ratio in ratios[1:]]
 
 
 def part_of_the_way_is_best(protocol: Protocol) -> Finding:
@@ -71,4 +84,5 @@ def best_ratio_falls(protocol: Protocol) -> Finding:
     values = np.stack([best[:, i] - best[:, j] for i, j in pairs], axis=1)
     at = ", ".join(f"{10**x:.4g} at mu {mu:g}" for x, mu in zip(best[0], own.mu, strict=True))
     note = f"The best ratio is {at}; {own.rho[0]:g} is no sampling."
-    return found(values, [own], between(own, pairs), notes=[note])
+    names = [f"{own.names[i]} to {own.names[j]}" for i, j in pairs]
+    return found(values, [own], names, notes=[note], places="pairs of cells")

@@ -1,16 +1,15 @@
 """Methods against the best of others: what C4, C6, C7, C8, C9 and C14 need of their own."""
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from analysis.checks.check import Finding, Lacking, Lost
-from analysis.checks.effects import found, share
-from analysis.checks.planes import Pick, Plane, Region, plane
+from analysis.checks.effects import MEAN, Statistic, found, share
+from analysis.checks.limits import ABOVE, NEARLY
+from analysis.checks.planes import Pick, Plane, Region, name_of, plane
 from analysis.checks.protocols import Protocol
-
-TRIFLE = 0.1
-"""Points of AUC by which a method may stay below the best and still count as best."""
 
 TRAINED = ("baseline", "oversampling", "undersampling")
 TWO_PHASE = ("two_phase_oversampling", "two_phase_undersampling")
@@ -40,28 +39,29 @@ def known(protocol: Protocol, ids: tuple[str, ...], measure: str) -> tuple[str, 
 def share_best(protocol: Protocol) -> Finding:
     """In how many cells, in %, oversampling is the best of the methods that were trained."""
     rivals = known(protocol, ("baseline", "undersampling", *TWO_PHASE), "auc")
-    own = plane(protocol, "step", ["oversampling", *rivals], [Pick("rival", rivals)])
-    gap = own.less("oversampling", "rival")
-    notes = [f"Against the best of {len(rivals)} others, {picked(own)}."]
-    rows = zip(own.names, gap[0], strict=True)
-    if short := [f"{name} ({value:.2f})" for name, value in rows if value < -TRIFLE]:
-        notes.append(f"Further below the best: {'; '.join(short)}.")
-    return found(gap, [own], (), share(-TRIFLE), notes)
+    own = plane(protocol, "step", ["oversampling", *rivals])
+    gaps = np.stack([own.less("oversampling", rival) for rival in rivals], axis=2)
+    strictly = int((gaps[0].min(axis=1) >= 0).sum())
+    note = (
+        f"Against {len(rivals)} others; without the allowance it is the best in {strictly} of "
+        f"{gaps.shape[1]}."
+    )
+    return found(gaps, [own], own.names, share(NEARLY), [note])
 
 
 @dataclass(frozen=True)
 class TwoPhase:
-    """How far a two-phase method is above the lower, or below the higher, of its two ends."""
+    """In how many cells, in %, a two-phase method is between its two ends, or a trifle beyond."""
 
     sampling: str
-    above: bool
 
     def __call__(self, protocol: Protocol) -> Finding:
         method, both = f"two_phase_{self.sampling}", ("baseline", self.sampling)
-        own = plane(protocol, "step", [method, *both], [Pick("end", both, best=not self.above)])
-        values = own.less(method, "end") * (1 if self.above else -1)
-        word = "lower" if self.above else "higher"
-        return found(values, [own], own.names, notes=[f"Which is {word} was {picked(own)}."])
+        picks = [Pick("low", both, best=False), Pick("high", both)]
+        own = plane(protocol, "step", [method, *both], picks)
+        sides = np.stack([own.less(method, "low"), own.less("high", method)], axis=2)
+        note = f"Which end is lower was {picked(own)}."
+        return found(sides, [own], own.names, share(NEARLY), [note])
 
 
 def thresholded_less_undersampling(protocol: Protocol) -> Finding:
@@ -70,33 +70,41 @@ def thresholded_less_undersampling(protocol: Protocol) -> Finding:
 
 
 def thresholded_less_bare(protocol: Protocol) -> Finding:
-    """Accuracy: the same less the best method without thresholding."""
-    return preferred_less(protocol, known(protocol, (*TRAINED, *TWO_PHASE), "accuracy"))
+    """Accuracy: in how many cells, in %, the same is above the best method without thresholding."""
+    others = known(protocol, (*TRAINED, *TWO_PHASE), "accuracy")
+    return preferred_less(protocol, others, share(ABOVE))
 
 
-def preferred_less(protocol: Protocol, others: tuple[str, ...]) -> Finding:
+def preferred_less(
+    protocol: Protocol, others: tuple[str, ...], statistic: Statistic = MEAN
+) -> Finding:
     """Accuracy: the better of the preferred two less the best of some others."""
     picks = [Pick("preferred", PREFERRED), Pick("other", others)]
     own = plane(protocol, "step", [*PREFERRED, *others], picks, measure="accuracy")
     note = f"The better one is {picked(own)}."
-    return found(own.less("preferred", "other"), [own], own.names, notes=[note])
+    return found(own.less("preferred", "other"), [own], own.names, statistic, [note])
 
 
-def largest_change_of_auc(protocol: Protocol) -> Finding:
+def largest_change_of_auc(*protocols: Protocol) -> Finding:
     """The largest difference that a change of the decision alone makes to an AUC."""
-    auc, lost = protocol.auc, protocol.diverged
-    there = [(a, b) for a, b in SAME_NETWORK.items() if a in auc and b in auc]
-    pairs = [auc[[a, b]].dropna().to_numpy(float) for a, b in there]
+    pairs, lost, studies = [], False, []
+    for protocol in protocols:
+        auc, gone = protocol.auc, protocol.diverged
+        for a, b in SAME_NETWORK.items():
+            if a in auc and b in auc:
+                judged = auc[[a, b]].dropna()
+                pairs.append(judged.to_numpy(float))
+                lost |= bool((gone[a] & gone[b]).any())
+                studies += list(protocol.cases.loc[judged.index, "study"])
     if not sum(map(len, pairs)):
-        if any((lost[a] & lost[b]).any() for a, b in there):
+        if lost:
             raise Lost("every network that has both decisions diverged")
         raise Lacking("no method beside its thresholding", "{}_step")
     both = np.concatenate(pairs)
     largest = float(np.abs(both[:, 0] - both[:, 1]).max())
-    beside = auc.index[auc[[b for _, b in there]].notna().any(axis=1)]
-    studies = tuple(protocol.cases.loc[beside, "study"].value_counts().index)
     note = f"A case is here a pair of records of one network: {len(both)} of them."
-    return Finding(largest, largest, largest, len(both), studies, notes=(note,))
+    named = tuple(name for name, _ in Counter(studies).most_common())
+    return Finding(largest, largest, largest, len(both), named, notes=(note,))
 
 
 def undersampling_less_oversampling_at_extreme(protocol: Protocol) -> Finding:
@@ -112,5 +120,8 @@ def oversampling_less_baseline_at_extreme(protocol: Protocol) -> Finding:
 def at_extreme(protocol: Protocol, a: str, b: str, region: Region | None = None) -> Finding:
     """A method less another in the cell with the largest ratio and, there, the largest mu."""
     own = plane(protocol, "step", [a, b], region=region)
-    own = own.at([int(np.lexsort((own.mu, own.rho))[-1])])
+    at = max([*own.cells, *own.gone])
+    if at in own.gone:
+        raise Lost(f"in every case at {name_of(*at)} a network diverged")
+    own = replace(own.at([own.cells.index(at)]), gone=())
     return found(own.less(a, b), [own], notes=[f"At {own.names[0]}."])

@@ -6,10 +6,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from analysis.checks.check import Finding, Lacking
-from analysis.checks.effects import Bounds, widened
-from analysis.checks.planes import redrawn
-from analysis.stats import LEVEL
+from analysis.checks.check import Finding, Lacking, Lost
+from analysis.stats import LEVEL, Bounds, redrawn, widened
 
 ONE = (
     "One network: the interval is what the size of the test set leaves open. Replicates in the "
@@ -21,20 +19,27 @@ def of_networks(rows: pd.DataFrame, measure: str, at: int | None = None) -> Find
     """The mean `auc` or `error` of networks, in points, with its interval.
 
     Of several networks that is of their mean; of one it comes from the images it was tested on.
-    at: the iteration of the error, on the way; by default the end.
+    at: the iteration of the error, on the way; by default the end. Diverged ones are left out.
     """
-    score = rows["auc"] if measure == "auc" else 1 - accuracies(rows, at)
+    alive = rows[rows["status"] != "diverged"]
+    if alive.empty:
+        raise Lost(f"all {len(rows)} networks diverged")
+    score = alive["auc"] if measure == "auc" else 1 - accuracies(alive, at)
     measured = 100 * score.to_numpy(float)
     effect, n = float(measured.mean()), len(measured)
-    studies = tuple(dict.fromkeys(rows["study"]))
+    said = [] if n == len(rows) else [f"{len(rows) - n} of {len(rows)} diverged, left out."]
+    bounds: Bounds | None = None
     if n > 1:
-        drawn = redrawn([measured[:, None]], [0])[1:, 0, 0]
-        return Finding(effect, *widened(effect, drawn, n - 1), n, studies)
-    if rows["test_counts"].iloc[0] is None:
-        note = "One network, and how many images it was tested on is not recorded."
-        return Finding(effect, None, None, n, studies, notes=(note,))
-    low, high = BOUNDS[measure](effect / 100, rows.iloc[0])
-    return Finding(effect, 100 * low, 100 * high, n, studies, notes=(ONE,))
+        bounds = widened(effect, redrawn([measured[:, None]], [0])[1:, 0, 0], n - 1)
+    elif alive["test_counts"].iloc[0] is None:
+        said.append("One network, and how many images it was tested on is not recorded.")
+    else:
+        least, most = BOUNDS[measure](effect / 100, alive.iloc[0])
+        bounds = 100 * least, 100 * most
+        said.append(ONE)
+    low, high = bounds or (None, None)
+    studies = tuple(alive["study"].value_counts().index)
+    return Finding(effect, low, high, n, studies, notes=tuple(said))
 
 
 def accuracies(rows: pd.DataFrame, at: int | None) -> pd.Series:
