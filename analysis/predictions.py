@@ -3,12 +3,11 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from io import BytesIO
-from tokenize import TokenError
 
 import numpy as np
 from numpy.typing import NDArray
 
-from study.errors import UserError
+from study.errors import UserError, line
 from study.remote import Remote, Shelf
 from study.results import labels_of
 
@@ -66,8 +65,8 @@ class Predictions:
             return path, np.lib.format.open_memmap(path, mode="r")
         except FileNotFoundError:
             why = "no such file"
-        except (OSError, ValueError, EOFError, OverflowError, SyntaxError, TokenError) as error:
-            why = f"not a whole array ({' '.join(str(error).split())})"
+        except Exception as error:  # a damaged header fails in many ways
+            why = f"not a whole array ({line(str(error), 300)})"
         raise UserError(f"{path}: {why}; {ANEW}")
 
 

@@ -182,7 +182,7 @@ def _cell_problem(cell: Cell) -> str | None:
 
 def _wrong_methods(grid: Grid) -> Iterable[Problem]:
     names: dict[str, str] = {}
-    rows: list[Method] = []
+    rows: set[tuple[str, float]] = set()
     for place, choice in enumerate(grid.methods):
         path = f"methods[{place}]"
         try:
@@ -206,9 +206,9 @@ def _wrong_methods(grid: Grid) -> Iterable[Problem]:
             yield Problem(path, shown(choice.name), f"another method has its id {row.id!r} already")
         if choice.to is not None and row.sampling == "none":
             yield Problem(f"{path}.to", f"{choice.to:g}", f"{row.id} samples nothing; leave it out")
-        if row in rows:
+        if (choice.name, row.to) in rows:
             yield Problem("methods", f"{row.id} to {row.to:g}", "it stands there twice")
-        rows.append(row)
+        rows.add((choice.name, row.to))
         for field, word, table, trial in (
             ("sampling", row.sampling, SAMPLINGS, _sampling_problem),
             ("loss", row.loss, LOSSES, _loss_problem),

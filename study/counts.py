@@ -9,8 +9,8 @@ import numpy as np
 
 def step_counts(classes: int, n_max: int, rho: float, minority: Sequence[int]) -> tuple[int, ...]:
     """n_max / rho images in the minority classes, n_max in the others."""
-    few = at_least_one(n_max / exact(rho))
-    return tuple(few if label in minority else n_max for label in range(classes))
+    few, short = at_least_one(n_max / exact(rho)), frozenset(minority)
+    return tuple(few if label in short else n_max for label in range(classes))
 
 
 def linear_counts(n_max: int, rho: float, order: Sequence[int]) -> tuple[int, ...]:

@@ -15,8 +15,7 @@ class Problem:
     allowed: str
 
     def __str__(self) -> str:
-        path = shorten(" ".join(self.path.split()))
-        return f"{path}: found {shorten(self.found)}; {self.allowed}"
+        return f"{line(self.path)}: found {line(self.found)}; {line(self.allowed, 400)}"
 
 
 class UserError(Exception):
@@ -33,6 +32,9 @@ class GridError(UserError):
 
 class DataError(UserError):
     """A data set that is missing, damaged or too small for what is asked of it."""
+
+    def __init__(self, message: str):
+        super().__init__(printable(message))  # files have names of any characters
 
 
 def nearest(word: object, allowed: Iterable[str]) -> str:
@@ -51,13 +53,23 @@ def shorten(text: str, length: int = 120) -> str:
     return text if len(text) <= length else f"{text[: length // 2]} ... {text[-length // 3 :]}"
 
 
+def line(text: str, length: int = 120) -> str:
+    """`text`, shortened, in one line of letters that do nothing to a terminal."""
+    return printable(shorten(" ".join(text.split()), length))
+
+
+def printable(text: str) -> str:
+    """`text` with an escape for each character that is no letter, sign or space."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 OWN = (Exception, SystemExit)
 """What code of a user's own may raise."""
 
 
 def failure(error: BaseException) -> str:
     """The kind of an error and its words, in one line."""
-    return f"{type(error).__name__}: {shorten(' '.join(str(error).split()))}"
+    return f"{type(error).__name__}: {line(str(error))}"
 
 
 def seen(value: object) -> str:

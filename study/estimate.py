@@ -2,10 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 
+from study.data.own import memory
 from study.engine import machine
 from study.engine.means import MOST, Means
 from study.engine.rehearsal import LAPS, Rehearsal, choose, room
+from study.errors import UserError
 from study.grid import Grid
 from study.plan import Due, count
 
@@ -24,6 +27,9 @@ class Pace:
 ENOUGH = 8
 """Networks of a pack that are timed on a CPU: one more takes as long as any."""
 
+BYTES = 12
+"""Of a weight while it is trained: itself, its gradient and its momentum."""
+
 LIGHT = 5_000_000_000
 """Products in a step that a CPU rehearses; of a heavier one fewer images stand for all, as a CPU
 takes as long for each.
@@ -36,6 +42,7 @@ def measure(grid: Grid, means: Means, dues: Sequence[Due]) -> Pace:
     """
     machine.settle()
     net, recipe = grid.net, grid.recipe
+    _check_room(grid)
     most = MOST if means.device == "cuda" else ENOUGH
     k = max(1, min(room(net, recipe, means, images=0), count(dues).full, most))
     how = choose(net, recipe, means, k)
@@ -49,6 +56,17 @@ def measure(grid: Grid, means: Means, dues: Sequence[Due]) -> Pace:
         second_step=rehearsal.second_pace(how, laps) / k / share,
         image=rehearsal.evaluation_pace(how, laps) / k,
     )
+
+
+def _check_room(grid: Grid) -> None:
+    """Refuse a net of which this machine's memory holds not one."""
+    weights = sum(prod(own.shape) for layer in grid.net.parameters for own in layer)
+    if (size := BYTES * weights) > memory():
+        raise UserError(
+            f"model: found {grid.model!r}; a network of it has {weights:,} weights for images of "
+            f"{' x '.join(map(str, grid.form.image))}, which takes {size:,} bytes to train; this "
+            f"machine has {memory():,}"
+        )
 
 
 def estimate(dues: Sequence[Due], grid: Grid, pace: Pace, workers: int) -> float:

@@ -13,7 +13,7 @@ from study import strictyaml
 from study.contradictions import contradictions
 from study.data import SOURCES, Source
 from study.engine.rates import RATES, Rate
-from study.errors import GridError, Problem, UserError, nearest, shown
+from study.errors import OWN, GridError, Problem, UserError, line, nearest, shown
 from study.grid import Grid
 from study.imbalance import PROFILES, Profile
 from study.named import lookup
@@ -28,6 +28,12 @@ SECTIONS: tuple[tuple[tuple[str, ...], str, Mapping[str, type[Section]], type[Se
 
 LARGEST = 1_000_000
 """Characters of a file that may be a grid."""
+
+MOST_TOLD = 50
+"""Mistakes of a section that a message tells one by one."""
+
+MOST_CASES, MOST_RECORDS = 1_000_000, 10_000_000
+"""What one grid may ask for: a plan holds all of it in memory."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +66,7 @@ def read_grid(path: Path, changes: Sequence[str] = (), small: bool = False) -> G
         raw = deepcopy(raw)
         for change in changes:
             _set(raw, change)
-        grid = check(raw, f"{path} with {' '.join(f'--set {change}' for change in changes)}")
+        grid = check(raw, f"{path} with {' '.join(f'--set {line(change)}' for change in changes)}")
     folder = grid.name + ("-small" if small else "")
     return GridFile(grid, folder if grid.hash == base.hash else f"{folder}-{grid.hash[:8]}")
 
@@ -96,9 +102,26 @@ def check(raw: dict[str, Any], source: str) -> Grid:
         ]
     if problems or grid is None:
         raise GridError(source, problems)
-    if problems := list(contradictions(grid)):
+    if problems := list(_too_many(grid)) or list(contradictions(grid)):
         raise GridError(source, problems)
     return grid
+
+
+def _too_many(grid: Grid) -> Iterator[Problem]:
+    """What no plan could hold, counted before anything else is made of it."""
+    draws = (grid.dataset.splits or 1) * (grid.subsets or 1)
+    rows = len(grid.methods) * len(grid.recipe.rate.base) * grid.runs
+    cases = 0
+    try:
+        for cell in grid.imbalance.points():
+            cases += draws * (cell.replicates or grid.replicates)
+            if cases > MOST_CASES or cases * rows > MOST_RECORDS:
+                allowed = f"allowed: {MOST_CASES:,} cases and {MOST_RECORDS:,} records"
+                found = f"at least {cases:,} cases and {cases * rows:,} records asked for"
+                yield Problem("replicates, with all that is crossed with it", found, allowed)
+                return
+    except OWN:  # a profile of the user's own: the contradictions tell
+        return
 
 
 def _choose(
@@ -128,7 +151,7 @@ def _problems(
 ) -> list[Problem]:
     """pydantic's errors in the words of the grid."""
     problems = []
-    for one in error.errors():
+    for one in error.errors(include_url=False)[:MOST_TOLD]:
         path = _path(one["loc"], raw)
         key, kind = str(one["loc"][-1]), one["type"]
         found = shown(one["input"])
@@ -147,6 +170,8 @@ def _problems(
         else:
             allowed = f"needed: {WORDS.get(kind, one['msg'].removeprefix('Input should be '))}"
         problems.append(Problem(prefix + path, found, allowed))
+    if (more := error.error_count() - MOST_TOLD) > 0:
+        problems.append(Problem(prefix[:-1] or "keys", f"{more:,} more mistakes", "see above"))
     return problems
 
 
@@ -206,16 +231,20 @@ def _lay_over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
 def _set(raw: dict[str, Any], change: str) -> None:
     """Make one `key.path=value` change; the value is read as YAML."""
     path, equals, text = change.partition("=")
-    keys = path.strip().split(".")
+    keys, said = path.strip().split("."), f"--set {line(change)}"
+    if any("\ud800" <= letter <= "\udfff" for letter in path):
+        raise UserError(f"{said}: not text in UTF-8")
     if not equals or not all(keys):
-        raise UserError(f"--set {change}: needed: key.path=value, such as recipe.iterations=500")
+        raise UserError(f"{said}: needed: key.path=value, such as recipe.iterations=500")
+    if len(keys) > strictyaml.DEEPEST:
+        raise UserError(f"{said}: nested too deep")
     holder = raw
     for depth, key in enumerate(keys[:-1]):
         holder = holder.setdefault(key, {})
         if not isinstance(holder, dict):
-            above = ".".join(keys[: depth + 1])
-            raise UserError(f"--set {change}: {above} is a value, not a section")
-    holder[keys[-1]] = strictyaml.parse(text, f"--set {change}")
+            above = line(".".join(keys[: depth + 1]))
+            raise UserError(f"{said}: {above} is a value, not a section")
+    holder[keys[-1]] = strictyaml.parse(text, said)
 
 
 def _load(path: Path) -> dict[str, Any]:

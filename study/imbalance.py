@@ -16,7 +16,7 @@ from study.counts import (
     step_counts,
 )
 from study.errors import nearest, shorten, shown
-from study.section import NoneOrMore, OneOrMore, Positive, Section, Whole
+from study.section import NoneOrMore, OneOrMore, Positive, Section, Whole, twice
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,7 @@ class Step(Profile):
             if not self.cells and not given:
                 return key, "nothing", "this key is needed (or cells: a list of {rho, mu})"
         points = list(self.points())
-        mus = [cell.mu for cell in points if cell.mu is not None]
+        mus = list(dict.fromkeys(cell.mu for cell in points if cell.mu is not None))
         for mu in mus:
             part = exact(mu) * classes
             if not 1 <= minority_classes(mu, classes) < classes:
@@ -156,9 +156,8 @@ class Step(Profile):
                     f"{mu:g} x {classes} classes = {float(part):g} minority classes, which must be "
                     f"a whole number from 1 to {classes - 1}; allowed: {allowed}",
                 )
-        for place, cell in enumerate(points):
-            if cell in points[:place]:
-                return "cells", str(cell), "it stands there twice"
+        if (place := twice((cell.rho, cell.mu) for cell in points)) is not None:
+            return "cells", str(points[place]), "it stands there twice"
         if not isinstance(self.minority, str):
             most = minority_classes(max(mus), classes)
             if max(self.minority) >= classes:

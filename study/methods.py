@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import model_serializer
 
 from study.named import lookup
-from study.section import Ratio, Section
+from study.section import Ratio, Section, twice
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,6 @@ def choices(value: Any) -> Any:
             found += [{"name": name, "to": ratio} for ratio in ratios]
     if not found:
         raise ValueError("at least one value is needed")
-    for place, one in enumerate(found):
-        if one in found[:place]:
-            raise ValueError(f"{one['name']!r} stands there twice")
+    if (repeated := twice(found)) is not None:
+        raise ValueError(f"{found[repeated]['name']!r} stands there twice")
     return tuple(found)

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from study.errors import UserError, shorten
+from study.errors import UserError, line, shorten
 from study.remote import Remote, Shelf
 from study.schema import SCHEMA, SINCE, VERSION
 
@@ -106,7 +106,7 @@ def read_part(part: Shelf, columns: list[str] | None = None) -> pa.Table:
         source = BytesIO(part.read_bytes()) if isinstance(part, Remote) else part
         with pq.ParquetFile(source, page_checksum_verification=True) as file:
             said = (file.schema_arrow.metadata or {}).get(b"schema_version", b"none")
-            found = shorten(said.decode(errors="backslashreplace"))
+            found = line(said.decode(errors="backslashreplace"))
             if found != VERSION and found not in SINCE:
                 known = ", ".join([*SINCE, VERSION])
                 raise UserError(f"{part}: schema version {found}, this program reads {known}")
@@ -122,8 +122,13 @@ def read_part(part: Shelf, columns: list[str] | None = None) -> pa.Table:
                 for f in fields
             ]
             return pa.table(arrays, schema=pa.schema(fields, metadata=SCHEMA.metadata))
-    except (pa.ArrowException, OSError) as error:
-        raise DamagedError(part, error) from None
+    except UserError:
+        raise
+    except Exception as error:  # damage fails in many ways; a disk or a network has a number
+        why = line(str(error), 300)
+        if isinstance(error, MemoryError) or getattr(error, "errno", None):
+            raise UserError(f"{part}: cannot be read ({why})") from None
+        raise DamagedError(part, why) from None
 
 
 def write_part(part: Shelf, table: pa.Table) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from study.grid import Case, Grid
-from study.identity import digest
+from study.identity import digest, digests
 from study.methods import Method
 
 
@@ -95,6 +95,39 @@ class Count:
     records: int
 
 
+class Maker:
+    """Makes the record of one method for case after case; what all of them share is hashed once.
+
+    What was added to a training later is left out of its hash while it has its first value.
+    """
+
+    def __init__(
+        self, method: Method, model: str, recipe: dict[str, object], base: float, run: int
+    ):
+        self._method, self._base, self._run = method, base, run
+        fields = {"model": model, "recipe": recipe, "loss": method.loss, "run": run}
+        alone = {key: value for key, value in recipe.items() if key != "second_phase_rate"}
+        to = {} if method.to == 1 else {"to": method.to}
+        first = fields | {"recipe": alone, "sampling": method.sampling, "parent": None} | to
+        self._first = digests(first, "case")
+        self._second = digests(fields | {"sampling": method.second_phase}, "case", "parent")
+        self._record = digests({"method": method.id, "decision": method.decision}, "training")
+
+    def row(self, case: Case, fitted: dict[str, Training]) -> Row:
+        """The record due, and with it the training that it shares with others of its case."""
+        method, of = self._method, (self._method.loss, self._base, self._run)
+        id = self._first(case=case.id)
+        if id not in fitted:
+            fitted[id] = Training(id, method.sampling, method.to, *of)
+        training = fitted[id]
+        if method.second_phase is not None:
+            id = self._second(case=case.id, parent=training.id)
+            if id not in fitted:
+                fitted[id] = Training(id, method.second_phase, 1.0, *of, training)
+            training = fitted[id]
+        return Row(self._record(training=training.id), method, training)
+
+
 def plan(grid: Grid) -> list[Due]:
     """Every case, with every record that the grid asks for."""
     methods = [choice.method for choice in grid.methods]
@@ -102,14 +135,16 @@ def plan(grid: Grid) -> list[Due]:
         (base, grid.recipe.identity() | {"rate": {**grid.recipe.rate.identity(), "base": base}})
         for base in grid.recipe.rate.base
     ]
+    makers = [
+        Maker(method, grid.model, recipe, base, run)
+        for base, recipe in recipes
+        for run in range(grid.runs)
+        for method in methods
+    ]
     dues = []
     for case in grid.cases():
-        rows = tuple(
-            _row(case, method, grid.model, recipe, base, run)
-            for base, recipe in recipes
-            for run in range(grid.runs)
-            for method in methods
-        )
+        fitted: dict[str, Training] = {}
+        rows = tuple(maker.row(case, fitted) for maker in makers)
         kept = tuple(dict.fromkeys(row.training for row in rows)) if grid.predictions else ()
         dues.append(Due(case, rows, kept))
     return dues
@@ -179,24 +214,3 @@ def count(dues: Sequence[Due]) -> Count:
         second=sum(len(due.second) for due in dues),
         records=sum(len(due.rows) for due in dues),
     )
-
-
-def _row(
-    case: Case, method: Method, model: str, recipe: dict[str, object], base: float, run: int
-) -> Row:
-    """The record of a method, and with it the training that it shares with others.
-
-    What was added to a training later is left out of its hash while it has its first value.
-    """
-    fields = {"case": case.id, "model": model, "recipe": recipe, "loss": method.loss, "run": run}
-    alone = {key: value for key, value in recipe.items() if key != "second_phase_rate"}
-    to = {} if method.to == 1 else {"to": method.to}
-    first = {**fields, "recipe": alone, "sampling": method.sampling, "parent": None, **to}
-    training = Training(digest(first), method.sampling, method.to, method.loss, base, run)
-    if method.second_phase is not None:
-        then = {**fields, "sampling": method.second_phase, "parent": training.id}
-        training = Training(
-            digest(then), method.second_phase, 1.0, method.loss, base, run, training
-        )
-    record = {"training": training.id, "method": method.id, "decision": method.decision}
-    return Row(digest(record), method, training)

@@ -1,5 +1,6 @@
 """A section of a grid: a frozen model that refuses unknown keys and words that are not numbers."""
 
+from collections.abc import Iterable
 from typing import Annotated, Any
 
 from annotated_types import Ge, Gt, Le
@@ -27,10 +28,26 @@ def as_tuple(value: Any) -> Any:
     values = value if isinstance(value, list | tuple) else (value,)
     if not values:
         raise ValueError("at least one value is needed")
-    repeated = [v for i, v in enumerate(values) if v in values[:i]]
-    if repeated:
-        raise ValueError(f"{repeated[0]!r} stands there twice")
+    if (repeated := twice(values)) is not None:
+        raise ValueError(f"{values[repeated]!r} stands there twice")
     return tuple(values)
+
+
+def twice(values: Iterable[Any]) -> int | None:
+    """The place of the first value that stands before it too, or None."""
+    seen = set()
+    for place, value in enumerate(values):
+        if (key := _hashable(value)) in seen:
+            return place
+        seen.add(key)
+    return None
+
+
+def _hashable(value: Any) -> Any:
+    """Equal where the values are."""
+    if isinstance(value, dict):
+        return frozenset((key, _hashable(one)) for key, one in value.items())
+    return tuple(map(_hashable, value)) if isinstance(value, list | tuple) else value
 
 
 OneOrMore = BeforeValidator(as_tuple)

@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import yaml
 from numpy.lib import format as npy
 
 from study import strictyaml
@@ -100,7 +99,7 @@ class Store:
                 for half in self.folder.rglob(".*.part"):
                     half.unlink(missing_ok=True)
             (self.folder / PARTS).mkdir(parents=True, exist_ok=True)
-            text = yaml.safe_dump(grid.resolved(), sort_keys=False)
+            text = strictyaml.dump(grid.resolved())
             with whole(file, replace=True) as out:
                 out.write(text.encode())
         except OSError as error:
@@ -166,8 +165,11 @@ class Store:
             return None
         if sha256(content[SEAL:]).digest() != content[:SEAL]:
             return None
-        with np.load(BytesIO(content[SEAL:]), allow_pickle=False) as file:
-            return dict(file)
+        try:
+            with np.load(BytesIO(content[SEAL:]), allow_pickle=False) as file:
+                return dict(file)
+        except Exception:  # sealed by something else than `keep`
+            return None
 
     def forget_checkpoints(self) -> None:
         """Drop what is left of trainings that were done in another way in the end."""

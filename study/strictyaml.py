@@ -18,6 +18,12 @@ PLAIN = {
 }
 """What an unquoted word may be besides text, as in YAML 1.2: 1e-4 is a number, `no` a word."""
 
+DEEPEST = 64
+"""Sections and lists, one in another, that a text may hold."""
+
+MOST = 120_000
+"""Values, sections and lists that a text may hold: reading as many takes seconds."""
+
 
 def parse(text: str, source: str) -> Any:
     """The value that a text holds; raises UserError, beginning with `source`."""
@@ -28,11 +34,15 @@ def parse(text: str, source: str) -> Any:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-        raise UserError(f"{source}: {where}{error.problem or error.context}") from None
-    except RecursionError:
-        raise UserError(f"{source}: nested too deep") from None
-    except ValueError as error:
+        what = shorten(" ".join(f"{error.problem or error.context}".split()), 300)
+        raise UserError(f"{source}: {where}{what}") from None
+    except (ValueError, OverflowError) as error:
         raise UserError(f"{source}: not readable as YAML ({shorten(str(error))})") from None
+
+
+def dump(value: Any) -> str:
+    """A text of which `parse` makes this value."""
+    return yaml.dump(value, Dumper=_Dumper, sort_keys=False)
 
 
 class _Loader(yaml.SafeLoader):
@@ -40,13 +50,31 @@ class _Loader(yaml.SafeLoader):
 
     yaml_implicit_resolvers: dict[str, Any] = {}
 
+    def __init__(self, text: str):
+        super().__init__(text)
+        self._depth = self._values = 0
+
     def compose_node(self, parent: Any, index: Any) -> Any:
         event = self.peek_event()
         if isinstance(event, yaml.AliasEvent):
             raise _problem("aliases are not read; write the value out", event)
         if getattr(event, "tag", None):
             raise _problem("tags are not read", event)
-        return super().compose_node(parent, index)
+        self._depth += 1
+        self._values += 1
+        if self._depth > DEEPEST:
+            raise _problem("nested too deep", event)
+        if self._values > MOST:
+            raise _problem(f"more than {MOST:,} values", event)
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        return node
+
+    def compose_scalar_node(self, anchor: Any) -> Any:
+        node = super().compose_scalar_node(anchor)
+        if any("\ud800" <= letter <= "\udfff" for letter in node.value):
+            raise _problem("half of a surrogate pair is no letter", node)
+        return node
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
         seen = set()
@@ -54,16 +82,31 @@ class _Loader(yaml.SafeLoader):
             if not isinstance(key, yaml.ScalarNode):
                 raise _problem("a key must be a word", key)
             if key.value in seen:
-                raise _problem(f"the key {key.value!r} stands there twice", key)
+                raise _problem(f"the key {shorten(repr(key.value))} stands there twice", key)
             seen.add(key.value)
-        return {str(key): value for key, value in super().construct_mapping(node, deep).items()}
+        return {key.value: self.construct_object(value, deep) for key, value in node.value}
+
+    def construct_decimal(self, node: Any) -> int:
+        """YAML 1.1 reads 010 as 8."""
+        return int(node.value)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes whatever the loader would not read as text, and writes every value out."""
+
+    yaml_implicit_resolvers: dict[str, Any] = {}
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
 
 
 def _problem(words: str, at: Any) -> yaml.MarkedYAMLError:
     return yaml.MarkedYAMLError(problem=words, problem_mark=at.start_mark)
 
 
+_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_decimal)
 for _kind, (_form, _first) in PLAIN.items():
-    _Loader.add_implicit_resolver(
-        f"tag:yaml.org,2002:{_kind}", re.compile(f"^(?:{_form})$"), _first
-    )
+    for _side in (_Loader, _Dumper):
+        _side.add_implicit_resolver(
+            f"tag:yaml.org,2002:{_kind}", re.compile(f"^(?:{_form})$"), _first
+        )

@@ -267,7 +267,7 @@ def test_a_loop_of_links_is_told(leaves):
     (ash / "loop").symlink_to(ash)
     told = refusal(of_folder(), leaves)
     assert "ash/loop" in told
-    assert "Too many levels of symbolic links" in told
+    assert "a second time" in told
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import pytest
 
 from study.counts import step_counts
 from study.gridfile import check, read_grid
+from study.identity import digest, digests
 from study.methods import METHODS
 from study.plan import count, gather, plan, remaining
 from tests.conftest import ROOT, raw_grid, tiny_grid
@@ -257,3 +258,39 @@ def test_every_record_is_dealt_out_once_and_no_case_stands_in_a_job_twice(pack, 
     assert len(set(trained)) == len(trained), "no network is fitted in two places"
     assert len(jobs) <= 36, "as many as there are trainings from fresh weights"
     assert len(jobs) >= min(workers, 36) or pack == 1
+
+
+def test_ids_are_hashes_of_what_they_name_one_by_one():
+    """The plan hashes what its cases share once: here every record is hashed from its fields."""
+    grid = tiny_grid(
+        methods=["two_phase_oversampling", "thresholding", {"undersampling": {"to": 2}}],
+        recipe={"rate": {"base": [0.1, 0.01]}, "second_phase_rate": 0.2},
+        runs=2,
+        model="lenet5",
+    )
+    expected = []
+    for case in grid.cases():
+        for base in grid.recipe.rate.base:
+            recipe = grid.recipe.identity()
+            recipe["rate"] = {**grid.recipe.rate.identity(), "base": base}
+            alone = {key: value for key, value in recipe.items() if key != "second_phase_rate"}
+            for run in range(2):
+                for method in (choice.method for choice in grid.methods):
+                    fields = {"case": case.id, "model": "lenet5", "loss": method.loss, "run": run}
+                    to = {"to": method.to} if method.to != 1 else {}
+                    first = {"recipe": alone, "sampling": method.sampling, "parent": None}
+                    training = digest(fields | first | to)
+                    if method.second_phase:
+                        then = {"sampling": method.second_phase, "parent": training}
+                        training = digest(fields | {"recipe": recipe} | then)
+                    record = {"training": training, "method": method.id}
+                    expected.append(digest(record | {"decision": method.decision}))
+    assert ids(plan(grid)) == expected
+
+
+def test_fields_are_hashed_alike_in_one_piece_and_with_one_to_be_filled_in():
+    fields = {"b": "100 % {b} %(case)s", "z": [1.5, None, {"case": "x"}]}
+    of = digests(fields, "case", "parent")
+    for case in ("0123456789abcdef", "fedcba9876543210"):
+        whole = fields | {"case": case, "parent": case[::-1]}
+        assert of(case=case, parent=case[::-1]) == digest(whole)

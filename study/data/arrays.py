@@ -4,17 +4,19 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import IO, Annotated, ClassVar, Literal
 
 import numpy as np
 import torch
 from annotated_types import Ge, Le
+from numpy.lib import format as npy
 from pydantic import Strict
 
-from study.data.own import Below, Classes, Side, locate, reason, some
+from study.data.own import Below, Classes, Side, locate, memory, reason, some
 from study.data.source import Source, Split
-from study.errors import DataError
+from study.errors import DataError, shorten
 from study.form import Form
 
 TRAIN, TEST, WHOLE = (
@@ -84,6 +86,15 @@ class Arrays(Source):
         """The names of all that the file holds, and the arrays that a split may be made of."""
         raise TypeError(f"{type(self).__name__} reads no file")
 
+    def _expect(self, what: str, key: str, shape: tuple[int, ...], kind: np.dtype) -> None:
+        """Refuse an array by what it says of itself, before it takes any memory."""
+        if key.endswith("labels"):
+            self._row(what, shape, kind)
+        else:
+            self._axes(what, shape, kind)
+        if (size := prod(shape) * kind.itemsize) > memory():
+            raise DataError(f"{what}: {size:,} bytes; this machine has {memory():,} of memory")
+
     def _split(self, path: Path, pair: tuple[str, str], arrays: dict[str, np.ndarray]) -> Split:
         images_key, labels_key = pair
         images = self._images(f"{path}: {images_key}", arrays[images_key])
@@ -95,31 +106,32 @@ class Arrays(Source):
             )
         return Split(images, labels)
 
-    def _images(self, what: str, images: np.ndarray) -> np.ndarray:
+    def _axes(self, what: str, shape: tuple[int, ...], kind: np.dtype) -> tuple[int, ...] | None:
+        """The order in which axes of images become channels last; None: channels are missing."""
         height, width, channels = self.form.image
         orders = [((channels, height, width), (0, 2, 3, 1)), (self.form.image, (0, 1, 2, 3))]
         if not self.channels_last:
             orders.reverse()
         ways: dict[tuple[int, ...], tuple[int, ...]] = dict(orders)  # of two alike, the last one's
         plain = [(height, width)] if channels == 1 else []
-        if images.shape[1:] in plain:
-            images = images[..., None]
-        elif images.shape[1:] in ways:
-            images = images.transpose(ways[images.shape[1:]])
-        else:
-            allowed = " or ".join(f"(n, {str(shape)[1:]}" for shape in [*reversed(ways), *plain])
-            raise DataError(f"{what}: found the shape {images.shape}; needed: {allowed}")
-        if not len(images):
+        if shape[1:] not in [*plain, *ways]:
+            allowed = " or ".join(f"(n, {str(way)[1:]}" for way in [*reversed(ways), *plain])
+            raise DataError(f"{what}: found the shape {_told(shape)}; needed: {allowed}")
+        if not shape[0]:
             raise DataError(f"{what}: found no image; needed: at least one")
-        kind, found = PIXELS[self.pixels], images.dtype.name
-        if found not in kind.found:
+        if kind.name not in PIXELS[self.pixels].found:
             allowed = ", ".join(f"{key} for {' or '.join(k.found)}" for key, k in PIXELS.items())
             raise DataError(
-                f"{what}: found {found}, not what dataset.pixels says: {self.pixels}; "
+                f"{what}: found {kind.name}, not what dataset.pixels says: {self.pixels}; "
                 f"allowed: {allowed}"
             )
+        return None if shape[1:] in plain else ways[shape[1:]]
+
+    def _images(self, what: str, images: np.ndarray) -> np.ndarray:
+        axes = self._axes(what, images.shape, images.dtype)
+        images = images[..., None] if axes is None else images.transpose(axes)
         with np.errstate(over="ignore"):
-            images = np.ascontiguousarray(images, kind.kept)
+            images = np.ascontiguousarray(images, PIXELS[self.pixels].kept)
         finite = np.isfinite(images).all(axis=(1, 2, 3))
         if not finite.all():
             raise DataError(
@@ -128,13 +140,16 @@ class Arrays(Source):
             )
         return images
 
+    def _row(self, what: str, shape: tuple[int, ...], kind: np.dtype) -> None:
+        """Refuse what is no row of labels, and no column."""
+        if len(shape) != 1 and (len(shape) != 2 or shape[1] != 1):
+            raise DataError(f"{what}: found the shape {_told(shape)}; needed: (n,) or (n, 1)")
+        if kind.kind not in "biuf":
+            raise DataError(f"{what}: found {kind.name}; needed: whole numbers")
+
     def _labels(self, what: str, labels: np.ndarray) -> np.ndarray:
-        if labels.ndim == 2 and labels.shape[1] == 1:
-            labels = labels[:, 0]
-        if labels.ndim != 1:
-            raise DataError(f"{what}: found the shape {labels.shape}; needed: (n,) or (n, 1)")
-        if labels.dtype.kind not in "biuf":
-            raise DataError(f"{what}: found {labels.dtype.name}; needed: whole numbers")
+        self._row(what, labels.shape, labels.dtype)
+        labels = labels.reshape(len(labels))
         whole = np.isfinite(labels) & (labels == np.floor(labels))
         if not whole.all():
             raise DataError(f"{what}: found numbers that are not whole; needed: whole numbers")
@@ -160,7 +175,13 @@ class Npz(Arrays):
             file.seek(0)
             with np.load(file, allow_pickle=False) as archive:
                 names = sorted(archive.files)
-                for key in KEYS.intersection(names):
+                wanted = sorted(KEYS.intersection(names))
+                for key in wanted:  # all of them before one is unpacked
+                    with _reading(f"{path}: {key}"):
+                        if f"{key}.npy" in archive.zip.namelist():
+                            with archive.zip.open(f"{key}.npy") as member:
+                                self._expect(f"{path}: {key}", key, *_header(member))
+                for key in wanted:
                     with _reading(f"{path}: {key}"):
                         arrays[key] = archive[key]
                         if not isinstance(arrays[key], np.ndarray):
@@ -176,6 +197,7 @@ class Pt(Arrays):
 
     def _read(self, path: Path) -> tuple[list[str], dict[str, np.ndarray]]:
         with _reading(path):
+            _check_stored(path)
             try:
                 content: object = torch.load(path, map_location="cpu", weights_only=True)
             except (OSError, RuntimeError, MemoryError):
@@ -191,8 +213,40 @@ class Pt(Arrays):
                 found = type(content[key]).__name__
                 raise DataError(f"{path}: {key}: found a {found}; needed: a tensor")
             with _reading(f"{path}: {key}"):
+                if (size := content[key].nbytes) > memory():  # one number may stand for many
+                    raise ValueError(f"{size:,} bytes; this machine has {memory():,} of memory")
                 arrays[key] = content[key].numpy(force=True)
         return sorted(map(str, content)), arrays
+
+
+def _check_stored(path: Path) -> None:
+    """Refuse an archive that would unpack to more than it is: torch.save compresses nothing."""
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
+                raise ValueError("compressed, so not written by torch.save")
+
+
+def _header(member: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
+    """The shape and the kind of numbers of an array that np.save wrote."""
+    try:
+        version = npy.read_magic(member)
+    except ValueError:
+        raise ValueError("not an array") from None
+    if (read := HEADERS.get(version)) is None:
+        raise ValueError(f"version {version} of npy; needed: 1.0 or 2.0")
+    shape, _, kind = read(member)
+    if kind.hasobject:
+        raise ValueError("Object arrays are pickled, and no pickle is read")
+    return shape, kind
+
+
+HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
+
+
+def _told(shape: tuple[int, ...]) -> str:
+    """A shape as it stands in a message, however many axes it has."""
+    return shorten(str(shape))
 
 
 @contextmanager

@@ -1,8 +1,9 @@
 """cifar10: torchvision's six files, checked byte for byte before they are unpickled."""
 
+import io
 import pickle
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -11,6 +12,17 @@ from study.data.source import Source, Split
 from study.form import Form
 
 FOLDER = "cifar-10-batches-py"
+
+ARRAYS = frozenset(
+    {
+        ("numpy.core.multiarray", "_reconstruct"),
+        ("numpy._core.multiarray", "_reconstruct"),
+        ("numpy", "ndarray"),
+        ("numpy", "dtype"),
+        ("_codecs", "encode"),  # of bytes
+    }
+)
+"""What a pickled array is made by."""
 
 
 class Cifar10(Source):
@@ -42,7 +54,16 @@ class Cifar10(Source):
 
 def read_batch(content: bytes) -> Split:
     """The images of one file, which keeps them as planes of red, green and blue."""
-    batch = pickle.loads(content, encoding="bytes")  # noqa: S301 - its digest is the published one
+    batch = _Unpickler(io.BytesIO(content), encoding="bytes").load()
     planes = batch[b"data"].reshape(-1, 3, 32, 32)
     images = np.ascontiguousarray(planes.transpose(0, 2, 3, 1))
     return Split(images, np.array(batch[b"labels"], np.int64))
+
+
+class _Unpickler(pickle.Unpickler):
+    """Makes arrays and nothing else, even of a file whose digest is the published one."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) not in ARRAYS:
+            raise pickle.UnpicklingError(f"{module}.{name} is no part of an array")
+        return super().find_class(module, name)

@@ -1,5 +1,6 @@
 """A user's own data as a grid names them: by a path below the data folder, never a machine's."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Annotated
@@ -26,6 +27,11 @@ Side = Annotated[int, Strict(), Ge(1), Le(1024)]
 
 Classes = Annotated[int, Strict(), Ge(2), Le(100_000)]
 """How many classes there are: a plan needs it, and no data."""
+
+
+def memory() -> int:
+    """Bytes of memory that this machine has."""
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def locate(folder: Path, path: str) -> Path:

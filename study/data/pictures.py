@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from stat import S_ISDIR, S_ISREG
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -30,6 +31,9 @@ REFUSED = {
 
 MOST_PIXELS = 1 << 27
 """Of an image brought to its short side: a strip of 1 x 60,000 would fill the memory."""
+
+LARGEST = 1 << 30
+"""Bytes of a file."""
 
 DRAW = 31
 """Bits of a crop number for each of its two offsets."""
@@ -168,7 +172,7 @@ def decode(path: Path, mode: str) -> Image.Image:
     Transparency is dropped, an animation gives its first picture.
     """
     try:
-        content = path.read_bytes()
+        content = _content(path)
         with Image.open(io.BytesIO(content), formats=FORMATS) as picture:
             picture.load()
             picture.info.pop("transparency", None)  # else a palette's is warned about
@@ -183,3 +187,13 @@ def decode(path: Path, mode: str) -> Image.Image:
     raise DataError(
         f"{path}: found {REFUSED[found]} (mode {found}); needed: 8 bits a channel or fewer"
     )
+
+
+def _content(path: Path) -> bytes:
+    """The bytes of a file; a pipe or a device would never end."""
+    there = path.stat()
+    if not (S_ISREG(there.st_mode) or S_ISDIR(there.st_mode)):
+        raise ValueError("neither a file nor a folder")
+    if there.st_size > LARGEST:
+        raise ValueError(f"it has {there.st_size:,} bytes; allowed: {LARGEST:,}")
+    return path.read_bytes()

@@ -8,6 +8,9 @@ from tarfile import TarError
 
 from study.errors import DataError
 
+LARGEST = 1 << 28
+"""Bytes that a published file has at most."""
+
 
 def contents(source: str, dataset: str, folder: Path, files: Mapping[str, str]) -> Iterator[bytes]:
     """The bytes of `files`, the MD5 of each by its place below `folder`.
@@ -28,13 +31,15 @@ def contents(source: str, dataset: str, folder: Path, files: Mapping[str, str]) 
 def read(path: Path, md5: str) -> bytes:
     """The bytes of a file whose digest is `md5`."""
     try:
-        content = path.read_bytes()
+        with path.open("rb") as file:
+            content = file.read(LARGEST + 1)
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from None
     found = hashlib.md5(content).hexdigest()
     if found != md5:
+        size = f"{len(content):,}" if len(content) <= LARGEST else f"more than {LARGEST:,}"
         raise DataError(
-            f"{path}: not the published file: {len(content):,} bytes with MD5 {found}, expected "
+            f"{path}: not the published file: {size} bytes with MD5 {found}, expected "
             f"{md5}. Remove it and it will be fetched again."
         )
     return content

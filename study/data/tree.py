@@ -97,10 +97,17 @@ def _class_folders(folder: Path) -> list[str]:
 
 
 def _images(root: Path, class_folder: str) -> list[str]:
-    found, left = [], [class_folder]
+    found, left, been = [], [class_folder], set()
     while left:
         folder = left.pop()
         try:
+            there = (root / folder).stat()
+            if (there.st_dev, there.st_ino) in been:
+                raise DataError(
+                    f"{root / folder}: links lead to this folder a second time; its images would "
+                    f"count twice in {class_folder}"
+                )
+            been.add((there.st_dev, there.st_ino))
             with os.scandir(root / folder) as entries:
                 for entry in entries:
                     if entry.name.startswith("."):

@@ -152,8 +152,9 @@ def _write(path: Path, zca: Zca) -> None:
 
 def _read(path: Path, width: int) -> Zca | None:
     """The transform kept there, if it is there as it was written."""
+    size = 32 + 4 * (width + 1) * width
     try:
-        content = path.read_bytes()
+        content = path.read_bytes() if path.stat().st_size == size else b""
     except OSError:
         return None
     seal, numbers = content[:32], content[32:]
