@@ -5,7 +5,6 @@ then jobs that do nothing, with the driver's memory from the first to the last.
 """
 
 import argparse
-import os
 import signal
 import sys
 import tempfile
@@ -13,15 +12,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from time import perf_counter
 
 from rich.console import Console
 
 from bench import images
 from bench.contenders import TABLE
+from bench.diary import Diary, pace, tenths
 from bench.harness import training
 from bench.learner import Advance, Start
 from bench.machine import cores
+from bench.naps import drawn
 from bench.race import ROOT
 from bench.race import measure as race
 from bench.table import terminal
@@ -32,7 +32,6 @@ from study.execute import Place, Work, executor
 from study.gridfile import read_grid
 from study.plan import Job, plan
 from study.results import Results
-from study.schema import SCHEMA
 from study.store import Store
 
 STEPS = 80
@@ -48,7 +47,7 @@ GRID = ROOT / "grids" / "quickstart.yaml"
 
 @dataclass(frozen=True)
 class Steps(Work):
-    """Jobs of so many steps of LeNet-5, none at all among them, that leave a record."""
+    """Jobs of so many steps of LeNet-5, none at all among them, that leave a case's records."""
 
     folder: Path = field(default_factory=Path)
     steps: int = 0
@@ -56,7 +55,7 @@ class Steps(Work):
     def do(self, job: Job, means: Means, keeper: Keeper) -> Results:
         if self.steps:
             _trained(self.folder)(self.steps)
-        return Results(job.id, [dict.fromkeys(SCHEMA.names) | {"record_id": job.id}], {})
+        return drawn(job, self.grid)
 
 
 @cache
@@ -64,27 +63,20 @@ def _trained(folder: Path) -> Advance:
     return training(Start(folder, "cpu"))
 
 
-class Watch:
-    """Notes when each job was done, and what memory this process then held."""
+class Watch(Diary):
+    """Notes each job that is done; nothing else is to happen."""
 
-    def __init__(self) -> None:
-        self.times: list[float] = []
-        self.megabytes: list[float] = []
+    def begun(self, job: Job) -> None:
+        """Nothing."""
 
     def done(self, job: Job) -> None:
-        self.times.append(perf_counter())
-        self.megabytes.append(_megabytes())
+        self.mark()
 
     def failed(self, job: Job, traceback: str) -> None:
         raise RuntimeError(traceback)
 
     def note(self, text: str) -> None:
         raise RuntimeError(text)
-
-
-def _megabytes() -> float:
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
 def under_ray(jobs: int, steps: int, folder: Path) -> Watch:
@@ -128,11 +120,13 @@ def measure(jobs: int, empty: int, folder: Path) -> Overhead:
     wall = watch.times[-1] - watch.times[skip - 1]
     rate = (before + after) / 2
     nothing = under_ray(empty + skip, 0, folder)
-    between = (nothing.times[-1] - nothing.times[skip - 1]) / empty
-    counted = nothing.megabytes[skip - 1 :]
-    tenths = [counted[round(i * (len(counted) - 1) / 10)] for i in range(11)]
     return Overhead(
-        jobs, STEPS * cores() / rate, wall / (jobs * STEPS / rate), empty, between * 1e3, tenths
+        jobs,
+        STEPS * cores() / rate,
+        wall / (jobs * STEPS / rate),
+        empty,
+        pace(nothing.times, skip),
+        tenths(nothing.megabytes, skip),
     )
 
 

@@ -26,7 +26,8 @@ class Parser(argparse.ArgumentParser):
 
 def guarded(body: Callable[[], int], stopped: str) -> int:
     """The exit code of a command's body; a user's mistake, or a file's trouble, is one line."""
-    sys.stdout = sys.stdout or Path(os.devnull).open("w")  # closed by who called us
+    if sys.stdout is None:  # closed by who called us
+        sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # a path may hold what the terminal cannot show
             stream.reconfigure(errors="backslashreplace")

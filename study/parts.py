@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from functools import cache
 from io import BytesIO
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -22,8 +22,13 @@ from study.schema import SCHEMA, SINCE, VERSION
 
 PART = ".parquet"
 
-AT_ONCE = 16
-"""Parts that are read beside one another: a bucket answers late, but many at a time."""
+SMALL = 1 << 20
+"""Bytes of a part that is read in one piece; that of one case has a fortieth."""
+
+HERE, AFAR = 2, 16
+"""Parts that are read beside one another: a bucket answers late, but many at a time; on a disk more
+threads get in one another's way.
+"""
 
 
 class DamagedError(UserError):
@@ -42,10 +47,19 @@ def read_parts(
 ) -> pa.Table:
     """Every record below these folders, once, in the order of its id.
 
-    A part that is damaged is an error that names it, or put into the list.
+    A part that is damaged is an error that names it, or put into the list. One that goes meanwhile
+    has been put into another, and all are listed again.
     """
-    table = read_all(folders, columns, damaged)
-    return table.filter(pc.invert(repeated(table)))
+    while True:
+        found: list[DamagedError] | None = None if damaged is None else []
+        try:
+            parts = [part for folder in folders for part in find_parts(folder)]
+            table = read_all(parts, columns, found)
+        except FileNotFoundError:
+            continue
+        if damaged is not None:
+            damaged += found or []
+        return table.filter(pc.invert(repeated(table)))
 
 
 def repeated(table: pa.Table) -> pa.Array:
@@ -57,11 +71,11 @@ def repeated(table: pa.Table) -> pa.Array:
 
 
 def read_all(
-    folders: Sequence[Shelf],
+    parts: Sequence[Shelf],
     columns: list[str] | None = None,
     damaged: list[DamagedError] | None = None,
 ) -> pa.Table:
-    """Every row of every part, in the order of the ids and of the parts."""
+    """Every row of these parts, in the order of the ids and of the parts."""
 
     def read(part: Shelf) -> pa.Table:
         try:
@@ -73,9 +87,10 @@ def read_all(
             return empty
 
     empty = (pa.schema([SCHEMA.field(c) for c in columns]) if columns else SCHEMA).empty_table()
-    parts = [part for folder in folders for part in find_parts(folder)]
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        return pa.concat_tables([empty, *pool.map(read, parts)]).sort_by("record_id")
+    afar = any(isinstance(part, Remote) for part in parts)
+    with ThreadPoolExecutor(AFAR if afar else HERE) as pool:
+        table = pa.concat_tables([empty, *pool.map(read, parts)])
+    return table.combine_chunks().sort_by("record_id")  # thousands of chunks take long to sort
 
 
 def find_parts(folder: Shelf) -> list[Shelf]:
@@ -103,32 +118,59 @@ def is_part(name: str) -> bool:
 def read_part(part: Shelf, columns: list[str] | None = None) -> pa.Table:
     """The records in one part; a file that is no part of this schema is an error that names it."""
     try:
-        source = BytesIO(part.read_bytes()) if isinstance(part, Remote) else part
-        with pq.ParquetFile(source, page_checksum_verification=True) as file:
-            said = (file.schema_arrow.metadata or {}).get(b"schema_version", b"none")
-            found = line(said.decode(errors="backslashreplace"))
-            if found != VERSION and found not in SINCE:
-                known = ", ".join([*SINCE, VERSION])
-                raise UserError(f"{part}: schema version {found}, this program reads {known}")
-            later = SINCE.get(found, {})
-            if not file.schema_arrow.equals(_written(found)):
-                raise UserError(f"{part}: its columns are not those of schema version {found}")
-            wanted = SCHEMA.names if columns is None else columns
-            table = file.read([name for name in wanted if name not in later], use_threads=False)
+        with pq.ParquetFile(_source(part), page_checksum_verification=True) as file:
+            later = SINCE.get(_version(part, file), {})
+            names, schema = _wanted(None if columns is None else tuple(columns))
+            table = file.read([name for name in names if name not in later], use_threads=False)
             rows = file.metadata.num_rows
-            fields = [SCHEMA.field(name) for name in wanted]
             arrays = [
-                pa.array([later[f.name]] * rows, f.type) if f.name in later else table[f.name]
-                for f in fields
+                pa.array([later[name]] * rows, schema.field(name).type)
+                if name in later
+                else table[name]
+                for name in names
             ]
-            return pa.table(arrays, schema=pa.schema(fields, metadata=SCHEMA.metadata))
-    except UserError:
+            return pa.table(arrays, schema=schema)
+    except (UserError, FileNotFoundError):
         raise
     except Exception as error:  # damage fails in many ways; a disk or a network has a number
         why = line(str(error), 300)
         if isinstance(error, MemoryError) or getattr(error, "errno", None):
             raise UserError(f"{part}: cannot be read ({why})") from None
         raise DamagedError(part, why) from None
+
+
+def _source(part: Shelf) -> Any:
+    """What Parquet is to read: a small part in one piece, of a large one only what is wanted."""
+    if isinstance(part, Path) and part.stat().st_size > SMALL:
+        return part
+    return pa.BufferReader(part.read_bytes())
+
+
+_known: dict[frozenset[tuple[bytes, bytes]], str] = {}
+"""What the ends of good parts say, and their versions: those of a store nearly all say the same."""
+
+
+def _version(part: Shelf, file: pq.ParquetFile) -> str:
+    """The version of a part's schema, whose columns it has."""
+    says = frozenset((file.metadata.metadata or {}).items())
+    if says not in _known:
+        schema = file.schema_arrow  # takes half as long to make as a column to read
+        said = (schema.metadata or {}).get(b"schema_version", b"none")
+        found = line(said.decode(errors="backslashreplace"))
+        if found != VERSION and found not in SINCE:
+            known = ", ".join([*SINCE, VERSION])
+            raise UserError(f"{part}: schema version {found}, this program reads {known}")
+        if not schema.equals(_written(found)):
+            raise UserError(f"{part}: its columns are not those of schema version {found}")
+        _known[says] = found
+    return _known[says]
+
+
+@cache
+def _wanted(columns: tuple[str, ...] | None) -> tuple[list[str], pa.Schema]:
+    """These columns, or all, and the schema of a table of them."""
+    names = SCHEMA.names if columns is None else list(columns)
+    return names, pa.schema([SCHEMA.field(name) for name in names], metadata=SCHEMA.metadata)
 
 
 def write_part(part: Shelf, table: pa.Table) -> None:

@@ -114,8 +114,8 @@ class Screen:
 
     @property
     def _over(self) -> int:
-        """How many cases are done or have failed."""
-        return self._total - len(self._due.keys() - self._failed)
+        """How many cases are done or have failed; one that has failed stays due."""
+        return self._total - len(self._due) + len(self._failed)
 
     def _card(self) -> None:
         """Let those who look at the store know."""

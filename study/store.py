@@ -1,7 +1,7 @@
 """The store: a folder of Parquet parts, each written whole or not at all, and the resolved grid."""
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
@@ -106,36 +106,44 @@ class Store:
             name = error.filename or self.folder
             raise UserError(f"{name}: cannot be written ({error.strerror})") from None
 
-    def write(self, results: Results) -> None:
-        """Add the results of a job; what is already there is left as it is."""
+    def write(self, results: Results) -> Shelf | None:
+        """Add the results of a job; what is already there is left as it is. Gives the part, where
+        there are records.
+        """
+        part: Shelf | None = None
         for name, array in results.predictions.items():
             self._save(name, array)
         if results.records:
-            table = pa.Table.from_pylist(results.records, schema=SCHEMA)
-            write_part(self.folder / PARTS / f"{results.job}.parquet", table)
+            part = self.folder / PARTS / f"{results.job}.parquet"
+            write_part(part, pa.Table.from_pylist(results.records, schema=SCHEMA))
         for key in results.checkpoints:
             self._checkpoint(key).unlink(missing_ok=True)
+        return part
 
     def compact(self) -> tuple[int, int]:
-        """Put every record into one part; gives the parts before, and the records.
+        """Put every record into one part; gives the parts before, and the records."""
+        parts = find_parts(self.folder)
+        return len(parts), self.fold(parts)
+
+    def fold(self, parts: Sequence[Shelf]) -> int:
+        """Put the records of these parts into one, and say how many they are.
 
         The one part is whole before the first of the others goes, and a record that stands in two
         parts is read once: whenever it is stopped, nothing is lost or doubled.
         """
-        before = find_parts(self.folder)
-        every = read_all([self.folder / PARTS])  # after the list: what comes meanwhile is left
+        every = read_all(parts)
         self._refuse_conflicts(every)
         table = every.filter(pc.invert(repeated(every)))
         ids = "".join(table["record_id"].to_pylist())
         path = self.folder / PARTS / f"all-{sha256(ids.encode()).hexdigest()[:16]}.parquet"
-        if before not in ([], [path]):
+        if list(parts) not in ([], [path]):
             write_part(path, table)
-            if read_part(path, ["record_id"])["record_id"] != table["record_id"]:
+            if read_part(path)["record_id"] != table["record_id"]:
                 raise UserError(f"{path}: not what was written; nothing was removed")
-            for part in before:
+            for part in parts:
                 if part != path:
                     part.unlink()
-        return len(before), len(table)
+        return len(table)
 
     def _refuse_conflicts(self, every: pa.Table) -> None:
         """Two records of one id that contradict each other: which is right is not ours to say."""

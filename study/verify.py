@@ -24,13 +24,13 @@ from study.engine.formulations import FORMULATIONS
 from study.engine.means import Means
 from study.errors import UserError, shorten
 from study.grid import Grid
-from study.parts import DamagedError, read_all
+from study.parts import DamagedError, find_parts, read_all
 from study.plan import Due, Row, plan
 from study.results import Record
 from study.run import choose_device, pack_size
 from study.screen import terminal
 from study.sound import at_odds, strange, wrong
-from study.store import GRID, PARTS
+from study.store import GRID
 from study.stored import grid_of, one_store
 
 HANDFUL = 5
@@ -63,7 +63,7 @@ def verify(options: argparse.Namespace) -> int:
     means.check(grid.recipe.precision, str(store.folder))
     known = {row.id: (due, row) for due in plan(grid) for row in due.rows}
     damaged: list[DamagedError] = []
-    records = read_all([store.folder / PARTS], damaged=damaged)
+    records = read_all(find_parts(store.folder), damaged=damaged)
     found = [str(one) for one in damaged] + list(examine(records, known, grid))
     for line in shortened(found):
         console.print(line, style="red")

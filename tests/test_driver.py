@@ -111,7 +111,7 @@ def test_a_driver_on_another_machine_is_watched(store, monkeypatch, other, beats
     monkeypatch.setattr(driver.time, "sleep", sleep)
     said = []
     if beats:
-        with pytest.raises(UserError, match="in use by study.run on afar, process 77"):
+        with pytest.raises(UserError, match=r"in use by study\.run on afar, process 77"):
             Driver(store, said.append, "test").__enter__()
         assert [card.host for card in own(store)] == ["afar"]
     else:
@@ -187,5 +187,5 @@ def test_a_disk_that_is_full_stops_no_beat(store, monkeypatch):
 
 def test_a_store_that_cannot_be_written_is_one_line(tmp_path):
     (tmp_path / "tiny").write_text("in the way")
-    with pytest.raises(UserError, match="tiny.*: cannot be written"):
+    with pytest.raises(UserError, match=r"tiny.*: cannot be written"):
         Driver(Store(tmp_path / "tiny"), print, "test").__enter__()

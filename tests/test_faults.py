@@ -1,8 +1,8 @@
 """Faults, with real processes: after each the same command, and the store of an undisturbed run.
 
 Its records are equal one for one and bit for bit, and each stands in one part alone. With
-STUDY_FAULTS=FILE a line a fault is appended, its tries and the records lost and doubled: the table of
-docs/faults.md.
+STUDY_FAULTS=FILE a line a fault is appended, its tries and the records lost and doubled: the table
+of docs/faults.md.
 """
 
 import json

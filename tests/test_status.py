@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import pytest
 
@@ -150,7 +151,7 @@ def test_several_stores_are_a_line_each(half, grid_file, tmp_path, capsys):
     words = ["--set", "replicates=1", "--set", "name=other", "--results", str(half.folder.parent)]
     assert run([str(grid_file()), *INPROCESS, *words]) == 0
     lines = told(capsys, half.folder.parent).splitlines()
-    assert [line.split()[0] for line in lines][0] == "store"
+    assert lines[0].split()[0] == "store"
     assert len(lines) == 3
     assert ["tiny", "6", "4", "0", "0", "2"] in [line.split() for line in lines]
     assert len(json.loads(told(capsys, half.folder.parent, "--json"))) == 2
@@ -206,18 +207,14 @@ def test_ctrl_c_is_one_line(half):
 )
 def test_mistakes_are_one_line(words, said, half, capsys, monkeypatch):
     monkeypatch.chdir(half.folder.parent)
-    os.makedirs("empty")
-    os.makedirs("broken")
-    os.makedirs("own")
-    with open("file", "w") as file:
-        file.write("x")
-    with open("broken/grid.yaml", "w") as file:
-        file.write("name: [")
+    for name in ("empty", "broken", "own"):
+        Path(name).mkdir()
+    Path("file").write_text("x")
+    Path("broken/grid.yaml").write_text("name: [")
     text = (
         (half.folder / "grid.yaml").read_text().replace("model: lenet5", "model: mine_missing:net")
     )
-    with open("own/grid.yaml", "w") as file:
-        file.write(text)
+    Path("own/grid.yaml").write_text(text)
     try:
         code = main(words)
     except SystemExit as error:

@@ -10,8 +10,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from study import parts as parts_room
 from study import store as store_room
+from study.execute import writer as writer_room
 from study.parts import find_parts, read_parts
+from study.results import Results
 from study.schema import SCHEMA, SINCE
 from study.store import Store
 from study.upkeep import main
@@ -106,6 +109,36 @@ def test_mistakes_are_one_line(words, capsys):
     assert code == 2
     assert "Traceback" not in said
     assert said.strip()
+
+
+@pytest.mark.parametrize("fold", [1, 2, 3, 100])
+def test_a_writer_folds_the_parts_that_it_has_written(fold, tmp_path, monkeypatch):
+    """Read at any moment, the store holds what was written up to then, each record once."""
+    monkeypatch.setattr(writer_room, "FOLD", fold)
+    store, written = Store(tmp_path / "tiny"), []
+    writer = writer_room.Writer(store)
+    for number in range(7):
+        own = [row | {"record_id": f"{number}-{row['record_id']}"} for row in rows()[:3]]
+        written += [row["record_id"] for row in own]
+        assert writer.write(Results(f"job{number}", own, {})) is None
+        assert store.read()["record_id"].to_pylist() == sorted(written)
+        assert len(find_parts(store.folder)) == (number + 1) // fold + (number + 1) % fold
+
+
+def test_parts_that_go_while_they_are_read_are_read_where_they_went(folder, monkeypatch):
+    expected = Store(folder).read()
+    read, gone = parts_room.read_part, []
+
+    def and_fold(part, columns):
+        if not gone:
+            gone.append(Store(folder).folder)
+            monkeypatch.setattr(parts_room, "read_part", read)
+            Store(folder).compact()
+        return read(part, columns)
+
+    monkeypatch.setattr(parts_room, "read_part", and_fold)
+    assert Store(folder).read().equals(expected)
+    assert gone
 
 
 def test_an_empty_folder_and_a_folder_of_stores(folder, tmp_path, capsys):
