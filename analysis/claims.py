@@ -1,5 +1,10 @@
 """The command: the verdict on each of the paper's conclusions, from the stores below a folder."""
 
+import signal
+
+if __name__ == "__main__":  # Ctrl-C during the imports ends the process and says nothing
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 import json
 import sys
 from collections.abc import Sequence
@@ -25,7 +30,7 @@ from analysis.stores import PLACE
 from analysis.study import Study, gathered
 from analysis.style import DATASETS, name_of
 from analysis.verdicts import Judged, Part, judge
-from study.command import guarded, place
+from study.command import go, guarded, place
 from study.errors import UserError
 from study.parts import whole
 
@@ -192,4 +197,4 @@ def not_run(claim: Judged) -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    go(main)

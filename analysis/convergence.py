@@ -1,7 +1,9 @@
 """Figure 8 and appendix B: accuracy on training and test images while the networks learn."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,11 +14,40 @@ from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 from analysis.curves import MEASURES
 from analysis.lines import bands, evenly, failed, line, points, scale_y, span
 from analysis.page import Blank, Drawing, Page, of_test_set, pooled, protocol
-from analysis.style import DASHED, PLAIN, STYLES, Style, theme
+from analysis.style import DASHED, PLAIN, STYLES, Dash, Style, theme
 from study.methods import METHODS
 
 PANELS = ("baseline", "oversampling", "undersampling")
-PARTS = {"train": ("Training images of the case", DASHED), "test": ("Test images", PLAIN)}
+BLACK = STYLES["baseline"].colour
+
+MARKED = 12
+"""Points of a curve that have a marker; of more than these some go without."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """What accuracy is measured on, and how its curve looks: its dash, and its markers' size and
+    face, rings around dots where two curves lie on each other.
+    """
+
+    label: str
+    dash: Dash
+    size: float
+    open: bool
+
+    def style(self, colour: str) -> Style:
+        """What the line is."""
+        return Style(colour, self.dash, "o")
+
+    def markers(self, colour: str) -> dict[str, Any]:
+        """What its markers are."""
+        return {"markersize": self.size, "markerfacecolor": "none" if self.open else colour}
+
+
+PARTS = {
+    "train": Part("Training images of the case", DASHED, 5.4, open=True),
+    "test": Part("Test images", PLAIN, 2.8, open=False),
+}
 PAPER_RHO, PAPER_MU, PAPER_MINORITY = 50, 0.5, 5
 NONE = "no curves of baseline, over- or undersampling in this study"
 MOST = 11
@@ -73,7 +104,7 @@ def picture(records: pd.DataFrame, note: str) -> Drawing:
         return Blank(f"all {len(records)} records with curves of its cell diverged")
     ids = [id for id in PANELS if id in set(records["method"])]
     xs = sorted(measured["x"].unique())
-    marker = "o" if len(xs) <= 12 else ""
+    every = -(-len(xs) // MARKED)
     with theme():
         page = Page(
             title=", ".join([protocol(records), *place(records), f"n = {span(measured['n'])}"]),
@@ -81,8 +112,8 @@ def picture(records: pd.DataFrame, note: str) -> Drawing:
             panels=[METHODS[id].label for id in ids],
             data=measured,
             legend=[
-                Line2D([], [], label=label, **Style("#000000", dash, marker).line())
-                for label, dash in PARTS.values()
+                Line2D([], [], label=part.label, **part.style(BLACK).line() | part.markers(BLACK))
+                for part in PARTS.values()
             ],
             columns=2,
             shared_x=True,
@@ -90,9 +121,10 @@ def picture(records: pd.DataFrame, note: str) -> Drawing:
         figure, panels = page.lay()
         for id, axes in zip(ids, panels, strict=True):
             of_method = measured[measured["panel"] == id]
-            for part, (label, dash) in PARTS.items():
-                own = of_method[of_method["line"] == part]
-                line(axes, xs, own, xs, Style(STYLES[id].colour, dash, marker), label)
+            for name, part in PARTS.items():
+                own, colour = of_method[of_method["line"] == name], STYLES[id].colour
+                look = part.markers(colour) | {"markevery": ((len(xs) - 1) % every, every)}
+                line(axes, xs, own, xs, part.style(colour), part.label, **look)
             if of_method.empty:
                 axes.text(0.5, 0.5, "all diverged", ha="center", transform=axes.transAxes)
             iterations(axes, xs)

@@ -10,7 +10,18 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from analysis.lines import Axis, bands, line, missing, points, scale_x, scale_y, span
+from analysis.lines import (
+    Axis,
+    aside,
+    bands,
+    joined,
+    line,
+    missing,
+    points,
+    scale_x,
+    scale_y,
+    span,
+)  # fmt: skip
 from analysis.methods import families, methods_of
 from analysis.page import (
     Blank,
@@ -33,6 +44,9 @@ TOLD_BY = ["method", "sampling", "loss", "second_phase", "decision"]
 """Columns that tell what a method is."""
 
 PAPER_MUS = [0.2, 0.5, 0.8]
+
+BESIDE = "Side by side at one x so that they can be told apart."
+"""What a caption says of the points of a panel that has one x."""
 
 
 def spread(values: Sequence[float]) -> list[float]:
@@ -125,7 +139,7 @@ def plate(spec: Curves, rows: Sequence[Row]) -> Picture:
     cells = cells.reset_index("dataset").reset_index(drop=True)
     looks = styles_of(methods)
     shown = [method for id, method in methods.items() if id in set(cells["line"])]
-    legend, columns = keys(shown, looks)
+    legend, columns = keys(shown, looks, any(joined(row.cells) for row in rows))
     several = len(rows) > 1
     single = several and all(len(row.values) == 1 for row in rows)
     with theme():
@@ -163,12 +177,11 @@ def fill(
     xs = sorted(row.records["x"].unique())
     inside = [row.cells[row.cells["panel"] == value] for value in row.values]
     for axes, of_panel in zip(panels, inside, strict=True):
-        alone = of_panel["x"].nunique() == 1
-        for i, method in enumerate(shown):
-            own = of_panel[of_panel["line"] == method.id]
-            at = aside(spec.x, xs, i - (len(shown) - 1) / 2, alone)
-            line(axes, xs, own, at, looks[method.id], method.label)
         scale_x(axes, spec.x, xs, width)
+        beside = aside(axes, spec.x, xs, width, len(shown))
+        for method, at in zip(shown, beside, strict=True):
+            own = of_panel[of_panel["line"] == method.id]
+            line(axes, xs, own, xs if joined(of_panel) else at, looks[method.id], method.label)
     return list(zip(panels, [row.cells] * len(panels) if spec.shared else inside, strict=True))
 
 
@@ -229,20 +242,19 @@ def lacking(kind: str, data: pd.DataFrame) -> str:
     return f"no {imbalance_of(kind)} in this study{only}"
 
 
-def aside(x: Axis, xs: list[float], steps: float, alone: bool) -> list[float]:
-    """Where a method's points stand: at the xs, but beside each other where a panel has one x."""
-    if not alone:
-        return xs
-    return [value * 10 ** (0.03 * steps) if x.log else value + 0.1 * steps for value in xs]
+def keys(
+    methods: Sequence[Method], looks: dict[str, Style], lines: bool = True
+) -> tuple[list[Artist], int]:
+    """The legend's entries and its columns: one a family, filled up to the same length.
 
-
-def keys(methods: Sequence[Method], looks: dict[str, Style]) -> tuple[list[Artist], int]:
-    """The legend's entries and its columns: one a family, filled up to the same length."""
+    Markers alone where there are no lines.
+    """
     columns = families(methods)
     rows = max(len(column) for column in columns)
     entries: list[Artist] = []
     for column in columns:
-        entries += [Line2D([], [], label=m.label, **looks[m.id].line()) for m in column]
+        own = [looks[m.id].line() | ({} if lines else {"linestyle": "none"}) for m in column]
+        entries += [Line2D([], [], label=m.label, **o) for m, o in zip(column, own, strict=True)]
         entries += [Line2D([], [], linestyle="none", label=" ")] * (rows - len(column))
     return entries, len(columns)
 
@@ -277,6 +289,9 @@ def caption(spec: Curves, rows: Sequence[Row]) -> list[str]:
     elif len(rows) > 1:
         said.append("Each data set has a y axis of its own.")
     said += bands(pd.concat([row.cells for row in rows]))
+    panels = [panel for row in rows for _, panel in row.cells.groupby("panel")]
+    if any(not joined(panel) and panel["line"].nunique() > 1 for panel in panels):
+        said.append(BESIDE)
     return said + lettered([(row, remarks(spec, row)) for row in rows])
 
 

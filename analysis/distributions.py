@@ -10,10 +10,14 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
 
 from analysis.page import Blank, Drawing, Page, dataset, name_y, of_test_set
+from analysis.paper import inches, paper
 from analysis.style import HATCH, MAJORITY, MINORITY, name_of, theme
 from study.errors import shorten
+
+Counts = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,12 @@ PANELS = 3
 
 BY_LABEL = ("step", "linear")
 """Imbalances whose classes stand in the order of their labels; of others the largest is first."""
+
+LOW = 0.05
+"""Of the largest class: bars no higher than this have their number above them."""
+
+ONE = "0.62"
+"""The colour of classes that are neither majority nor minority."""
 
 MANY = 50
 """More classes than these stand by size too, as an outline in place of bars."""
@@ -66,7 +76,7 @@ def draw(data: pd.DataFrame) -> Drawing:
         )
         figure, panels = page.lay()
         for row, axes in zip(cases, panels, strict=True):
-            bars(row, axes)
+            bars(row, axes, page.panel_width)
         name_y(panels, "Training images")
         panels[0].set_ylim(bottom=0)
     return figure
@@ -125,14 +135,15 @@ def listed(cases: list[pd.Series]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=names)
 
 
-def bars(row: pd.Series, axes: Axes) -> None:
+def bars(row: pd.Series, axes: Axes, width: float) -> None:
     """One bar a class, the minority classes lighter and hatched."""
     counts = np.asarray(row["class_counts"])
     number = len(counts)
     is_minority = np.isin(np.arange(number), minority(row))
     by_label = row["imbalance"] in BY_LABEL and number <= MANY
     order = np.arange(number) if by_label else np.lexsort((-counts, is_minority))
-    for of_minority, face, hatch in ((False, MAJORITY, ""), (True, MINORITY, HATCH)):
+    others = MAJORITY if is_minority.any() else ONE
+    for of_minority, face, hatch in ((False, others, ""), (True, MINORITY, HATCH)):
         places = np.flatnonzero(is_minority[order] == of_minority)
         look = {"facecolor": face, "hatch": hatch, **EDGE}
         if number > MANY and len(places):
@@ -141,10 +152,24 @@ def bars(row: pd.Series, axes: Axes) -> None:
         else:
             axes.bar(places, counts[order[places]], width=0.8, **look)
     axes.set_xlim(-0.7, number - 0.3)
+    if number <= MANY:
+        count(axes, counts[order], width / (number + 0.4))
     axes.set_xlabel("Class label" if by_label else "Classes, largest first")
     axes.xaxis.set_major_locator(MaxNLocator(10 if number <= MANY else 6, steps=[1, 2, 5, 10]))
     if number <= 10:
         axes.set_xticks(range(number), [str(label) for label in order])
+
+
+def count(axes: Axes, heights: Counts, slot: float) -> None:
+    """Write above bars too low to be seen what they hold; upright where they stand close."""
+    low = [(i, f"{height:,}") for i, height in enumerate(heights) if height <= LOW * max(heights)]
+    size = paper().caption
+    turned = any(inches(text, size) > 0.95 * slot for _, text in low)
+    for place, text in low:
+        axes.annotate(
+            text, (place, heights[place]), (0, 2), textcoords="offset points", ha="center",
+            va="bottom", size=size, rotation=90 * turned,
+        )  # fmt: skip
 
 
 def sizes(cases: list[pd.Series]) -> str:

@@ -1,7 +1,11 @@
 """The command: draw the paper's figures, and more, from the stores below a folder."""
 
+import signal
+
+if __name__ == "__main__":  # Ctrl-C during the imports ends the process and says nothing
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 import argparse
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -22,11 +26,11 @@ from analysis import (
     together,
     variance,
 )
-from analysis.command import selecting_parser
+from analysis.command import out_of, selecting_parser
 from analysis.page import UNDATED, Blank, Drawing, save
 from analysis.paper import PAPERS, printed
 from analysis.study import Study, gathered
-from study.command import guarded, place
+from study.command import go, guarded, place
 from study.errors import UserError, nearest
 
 COLUMNS = (
@@ -90,13 +94,13 @@ def pages(studies: Sequence[Study]) -> dict[str, Callable[[], Drawing]]:
 def named(
     drawers: dict[str, Callable[[], Drawing]], names: Sequence[str]
 ) -> dict[str, Callable[[], Drawing]]:
-    """The figures of these names, in any study; all of them where none is named."""
+    """The figures of these names, in any study."""
     there = sorted({id.partition("/")[2] for id in drawers})
     for name in names:
         if name not in there:
             near = nearest(name, there) or f"; there: {', '.join(there)}"
             raise UserError(f"--figure {name}: no figure of that name{near}")
-    return {id: d for id, d in drawers.items() if not names or id.partition("/")[2] in names}
+    return {id: d for id, d in drawers.items() if id.partition("/")[2] in names}
 
 
 def paired(studies: Sequence[Study], pairs: Sequence[Pair]) -> dict[str, Callable[[], Drawing]]:
@@ -123,29 +127,49 @@ def paired(studies: Sequence[Study], pairs: Sequence[Pair]) -> dict[str, Callabl
     return found
 
 
+def asked(
+    studies: Sequence[Study], names: Sequence[str], pairs: Sequence[Pair]
+) -> dict[str, Callable[[], Drawing]]:
+    """The figures to draw: those named, and the maps of each pair of which no map is named; all of
+    the studies' own where neither names nor pairs are given.
+    """
+    found, maps_of = pages(studies), paired(studies, pairs)
+    if not (names or pairs):
+        return found
+    drawn = named({**found, **maps_of}, names) if names else {}
+    for pair in pairs:
+        own = {maps.name(*pair, measure) for measure in curves.MEASURES}
+        if not own & set(names):
+            drawn |= {id: d for id, d in maps_of.items() if id.partition("/")[2] in own}
+    return drawn
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code: 0 done, 2 wrong use, 130 stopped."""
     options = parser().parse_args(arguments)
 
     def body() -> int:
         studies = gathered(options.results, options.study, options.select, COLUMNS)
-        drawn = {**named(pages(studies), options.figure), **paired(studies, options.pair)}
+        drawn = asked(studies, options.figure, options.pair)
         with printed(options.width):
-            draw(drawn, options.out or options.results / "figures", options.format)
+            out = out_of(options.results, options.out, "figures")
+            draw(drawn, out, options.format, every=bool(options.figure or options.pair))
         return 0
 
     return guarded(body, "stopped; the figures named above are whole")
 
 
-def draw(pages: Mapping[str, Callable[[], Drawing]], out: Path, kind: str) -> None:
-    """Draw and save every page, or say why there is none."""
+def draw(
+    pages: Mapping[str, Callable[[], Drawing]], out: Path, kind: str, every: bool = False
+) -> None:
+    """Draw and save each page, or say why there is none: of the paper's own, or of `every` one."""
     for id, drawer in pages.items():
         drawing = drawer()
         if not isinstance(drawing, Blank):
             path = out / f"{id}.{kind}"
             save(drawing, path)
             print(path)
-        elif id.partition("/")[2] in PAPERS_OWN:
+        elif every or id.partition("/")[2] in PAPERS_OWN:
             print(f"{id}: nothing to draw: {drawing.why}")
 
 
@@ -168,7 +192,8 @@ def parser() -> argparse.ArgumentParser:
         action="extend",
         default=[],
         metavar="NAME",
-        help="draw these alone, such as fig6 map_auc (default: every one there is)",
+        help="draw these alone, such as fig6 map_auc, or one map of a --pair, such as map_auc_A_B "
+        "(default: every one there is)",
     )
     p.add_argument(
         "--pair",
@@ -176,10 +201,11 @@ def parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar=("A", "B"),
-        help="map the difference of two methods, A less B, over the cells of each study too",
+        help="map the difference of two methods, A less B, over the cells of each study; without "
+        "--figure these maps are drawn alone",
     )
     return p
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    go(main)

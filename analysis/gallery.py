@@ -105,7 +105,8 @@ def halls(pages: Mapping[str, Callable[[], Drawing]]) -> list[Hall]:
         hall = found.setdefault(study, Hall(study, {}, {}))
         drawing = drawer()
         if isinstance(drawing, Blank):
-            hall.absent.setdefault(drawing.why, []).append(named(id).partition(":")[0])
+            names, name = hall.absent.setdefault(drawing.why, []), named(id).partition(":")[0]
+            names += [name] if name not in names else []
         else:
             with printed("column"):
                 narrow = drawer()
@@ -117,13 +118,14 @@ def show(drawing: Drawn, narrow: Drawing, study: str, id: str, place: str) -> Sh
     """A figure without the title and caption drawn in it, which the page has as text."""
     page = drawing.page
     title, caption = in_words(page.title), in_words(page.caption)
+    name = named(id) + page.number
     return Shown(
         study=study,
         anchor=place,
-        name=named(id),
+        name=name,
         title=title,
         caption=caption,
-        alt=f"{named(id)}. {'; '.join(title.splitlines())}. {described(page)}",
+        alt=f"{name}. {'; '.join(title.splitlines())}. {described(page)}",
         wide=picture(drawing, WIDE),
         narrow=None if isinstance(narrow, Blank) else picture(narrow, NARROW),
         csv=csv_of(page.data),
@@ -146,7 +148,8 @@ def between(drawing: Drawn) -> Bbox:
     """Take title and caption out of a figure; the box, in inches, that is left."""
     width, height = drawing.get_size_inches()
     low, high = 0.0, float(height)
-    title, caption = (" ".join(text.split()) for text in (drawing.page.title, drawing.page.caption))
+    page = drawing.page
+    title, caption = (" ".join(t.split()) for t in (page.title + page.number, page.caption))
     for artist in drawing.findobj(Text, include_self=False):
         assert isinstance(artist, Text)
         words = " ".join(artist.get_text().split())

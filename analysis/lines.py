@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -15,6 +15,9 @@ from analysis.stats import LEVEL, RESAMPLES, bootstrap_means
 from analysis.style import Style
 
 T = TypeVar("T")
+
+PITCH = 0.16
+"""Inches between points that stand beside each other at one x, where there is room."""
 
 
 @dataclass(frozen=True)
@@ -52,23 +55,47 @@ def points(records: pd.DataFrame) -> pd.DataFrame:
 
 
 def line(
-    axes: Axes, xs: list[float], cells: pd.DataFrame, at: list[float], style: Style, label: str
+    axes: Axes,
+    xs: list[float],
+    cells: pd.DataFrame,
+    at: list[float],
+    style: Style,
+    label: str,
+    apart: bool = False,
+    **look: Any,
 ) -> None:
     """One line and its band, drawn at `at`; the line is broken where an x has no point.
 
-    A point with no neighbour has a bar in place of the band.
+    A point with no neighbour has a bar in place of the band, as have all that stay `apart`, which
+    no line joins. `look`: what else the line is to be.
     """
     rows = cells.set_index("x").reindex(xs)
     low, high = rows["low"].to_numpy(float), rows["high"].to_numpy(float)
     known = np.isfinite(low)
     beside = np.pad(known, 1)
-    alone = known & ~(beside[:-2] | beside[2:])
+    alone = known & (apart | ~(beside[:-2] | beside[2:]))
     if alone.any():
         bars = np.asarray(at)[alone], low[alone], high[alone]
         axes.vlines(*bars, color=style.colour, alpha=0.5, linewidth=1)
     if (known & ~alone).any():
         axes.fill_between(at, low, high, color=style.colour, alpha=0.13, linewidth=0)
-    axes.plot(at, rows["mean"].to_numpy(float), label=label, **style.line())
+    joint = {"linestyle": "none"} if apart else {}
+    axes.plot(at, rows["mean"].to_numpy(float), label=label, **style.line() | joint | look)
+
+
+def aside(axes: Axes, x: Axis, xs: list[float], width: float, number: int) -> list[list[float]]:
+    """Where so many points of one x stand beside each other, each its places at all xs.
+
+    The axis has its scale. They are inches apart, not ratios, and hold half the room at most that
+    is theirs, so that none can be taken for one of another x.
+    """
+    left, right = np.log10(axes.get_xlim()) if x.log else axes.get_xlim()
+    places = np.log10(xs) if x.log else np.asarray(xs, float)
+    inch = (right - left) / width
+    room = min([width, *(np.diff(places) / inch)])
+    steps = (np.arange(number) - (number - 1) / 2) * min(PITCH, room / 2 / max(number - 1, 1))
+    beside = places + inch * steps[:, None]
+    return [[float(value) for value in row] for row in (10**beside if x.log else beside)]
 
 
 def scale_x(axes: Axes, x: Axis, xs: Sequence[float], width: float) -> None:
@@ -116,17 +143,23 @@ def span(counts: pd.Series) -> str:
     return str(low) if low == high else f"{low}-{high}"
 
 
-def bands(cells: pd.DataFrame, mark: str = "Markers") -> list[str]:
-    """What a caption says of the means and their bands; where a panel has one x they are bars."""
-    band = "Band" if cells.groupby("panel")["x"].nunique().max() > 1 else "Bar"
+def joined(cells: pd.DataFrame) -> bool:
+    """Whether any panel has points of several xs, which a line joins."""
+    return bool(cells.groupby("panel")["x"].nunique().max() > 1)
+
+
+def bands(cells: pd.DataFrame, mark: str = "Markers", apart: bool = False) -> list[str]:
+    """What a caption says of the means and their bands.
+
+    They are bars where a panel has one x, and of points that stay `apart`.
+    """
+    band = "Band" if joined(cells) and not apart else "Bar"
     if not (cells["n"] > 1).any():
         return [f"One replicate a point: no {band.lower()}s."]
     said = [
         f"{mark}: means of n replicates. {band}s: {LEVEL:.0%} intervals of the mean, "
-        f"percentile bootstrap, {RESAMPLES:,} resamples.".replace("%", " %")
+        f"percentile bootstrap, {RESAMPLES:,} resamples, widened by Student's t.".replace("%", " %")
     ]
-    if cells["n"].isin([2, 3]).any():
-        said.append(f"With n of 2 or 3 a {band.lower()} spans the replicates.")
     if (cells["n"] == 1).any():
         said.append(f"No {band.lower()} where n = 1.")
     return said

@@ -5,13 +5,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.colors import LinearSegmentedColormap, to_hex
-from matplotlib.patches import Patch, Rectangle
+from matplotlib.patches import Patch
 
 from analysis.curves import MU, RHO, drawn
 from analysis.lines import failed, span
@@ -20,6 +18,19 @@ from analysis.page import Blank, Drawing, Page, name_y, of_test_set, pooled, pro
 from analysis.pairs import FEWEST, compare
 from analysis.paper import inches, paper
 from analysis.ranks import NAMES, SPECS
+from analysis.squares import (
+    EVEN,
+    FREE,
+    LEAST,
+    MINUS,
+    Form,
+    bounds,
+    digits,
+    frame,
+    look,
+    signed,
+    square,
+)
 from analysis.stats import LEVEL, RESAMPLES
 from analysis.style import imbalance_of, theme
 from study.errors import shorten
@@ -31,24 +42,8 @@ RIVALS = ("oversampling", "undersampling")
 MOST, BESIDE = 4, 2
 """Panels on a page, and in a row of it."""
 
-COLOURS = LinearSegmentedColormap.from_list("lead", ["#E88540", "white", "#4C9FD1"], 257)
-"""Red and blue, on which black can be read. In grey both are as dark; the signs tell them apart."""
-
-EVEN, FULL = 0.1, 30.0
-"""Points: so far a colour goes with the difference, then with its logarithm, and here it ends."""
-
 KEY = (-10.0, -1.0, 0.0, 1.0, 10.0)
 """Points that the legend shows."""
-
-FEW = "0.92"
-EDGE: dict[str, Any] = {"edgecolor": "0.75", "linewidth": 0.5}
-ABSENT: dict[str, Any] = {"edgecolor": "0.6", "linewidth": 0.5, "linestyle": (0, (3, 2))}
-"""A cell with too few pairs is grey; one that was not run is an empty frame."""
-
-FREE, LEAST = 0.05, 5.0
-"""Inches of a cell's width without words; points of type below which intervals are left out."""
-
-MINUS = "\N{MINUS SIGN}"
 
 Pair = tuple[str, str]
 Spot = tuple[float, float]
@@ -70,19 +65,6 @@ class Plane:
         return first & second
 
 
-@dataclass(frozen=True)
-class Form:
-    """How cells are printed: their size in inches, and of number and interval the points.
-
-    An interval of 0 points is left out.
-    """
-
-    width: float
-    height: float
-    number: float
-    interval: float
-
-
 def pages(data: pd.DataFrame, note: str = "") -> dict[str, Callable[[], Drawing]]:
     """By its file's name, for each measure: every method against the baseline, so many panels a
     page, and over- against undersampling. Nothing where no such pair, or only one cell, was run.
@@ -94,10 +76,13 @@ def pages(data: pd.DataFrame, note: str = "") -> dict[str, Callable[[], Drawing]
     methods = methods_of(plane.records)
     for measure, spec in SPECS.items():
         ids = [id for id in drawn(spec, methods) if id != REFERENCE and REFERENCE in methods]
-        for i in range(0, len(ids), MOST):
+        starts = range(0, len(ids), MOST)
+        for part, i in enumerate(starts, start=1):
             pairs = [(id, REFERENCE) for id in ids[i : i + MOST]]
-            number = f"_{i // MOST + 1}" if i else ""
-            found[f"map_{measure}{number}"] = partial(compose, data, pairs, measure, note)
+            number = f"_{part}" if i else ""
+            found[f"map_{measure}{number}"] = partial(
+                compose, data, pairs, measure, note, (part, len(starts))
+            )
         if set(RIVALS) <= methods.keys():
             found[name(*RIVALS, measure)] = partial(draw, data, *RIVALS, measure, note)
     return found
@@ -113,8 +98,17 @@ def draw(data: pd.DataFrame, a: str, b: str, measure: str = "auc", note: str = "
     return compose(data, [(a, b)], measure, note)
 
 
-def compose(data: pd.DataFrame, pairs: Sequence[Pair], measure: str, note: str = "") -> Drawing:
-    """A page of maps, a panel a pair; of several all are against one method."""
+def compose(
+    data: pd.DataFrame,
+    pairs: Sequence[Pair],
+    measure: str,
+    note: str = "",
+    part: tuple[int, int] = (1, 1),
+) -> Drawing:
+    """A page of maps, a panel a pair; of several all are against one method.
+
+    `part`: which of how many pages it is, those before it full.
+    """
     plane = plane_of(data)
     if isinstance(plane, Blank):
         return plane
@@ -131,18 +125,21 @@ def compose(data: pd.DataFrame, pairs: Sequence[Pair], measure: str, note: str =
         return Blank(f"no cell has {FEWEST} cases with both methods; the most is {most}")
     records = plane.records[plane.records["method"].isin(ids)]
     labels = {id: shorten(methods[id].label, 30) for id in ids}
-    first = labels[ids[0]] if len(pairs) == 1 else "each method"
+    several = len(pairs) > 1 or part != (1, 1)
+    first = "each method" if several else labels[ids[0]]
     with theme():
         page = Page(
             title=f"{protocol(records)}, n = {span(cells['n'])}\n"
             f"Difference in {NAMES[measure]}, points: {first} {MINUS} {labels[pairs[0][1]]}",
             caption="",
-            panels=[labels[a] if len(pairs) > 1 else "" for a, _ in pairs],
+            panels=[labels[a] if several else "" for a, _ in pairs],
             data=cells,
-            legend=[Patch(label=signed(value, 0), facecolor=shade(value), **EDGE) for value in KEY],
+            legend=[Patch(label=signed(value, 0), **look(value)) for value in KEY],
             columns=len(KEY),
             rows=rows_of(len(pairs)),
             shared_x=True,
+            part=part,
+            before=MOST * (part[0] - 1),
         )
         form = fit(plane, cells, page.panel_width)
         said = caption(plane, records, pairs, tables, form)
@@ -180,29 +177,6 @@ def rows_of(panels: int) -> list[int]:
     return [len(row) for row in np.array_split(range(panels), -(-panels // BESIDE))]
 
 
-def shade(difference: float) -> str:
-    """The colour of a difference in points, the same in every map."""
-    place = np.arcsinh(difference / EVEN) / np.arcsinh(FULL / EVEN)
-    return to_hex(COLOURS(0.5 + 0.5 * float(np.clip(place, -1, 1))))
-
-
-def signed(value: float, decimals: int) -> str:
-    """A number with its sign, however small; zero has none."""
-    text = f"{value:+.{decimals}f}" if value else f"{0:.{decimals}f}"
-    return text.replace("-", MINUS)
-
-
-def digits(mean: float) -> int:
-    """How many decimals a difference is printed with."""
-    return 1 if abs(mean) >= 9.995 else 2
-
-
-def bounds(row: pd.Series) -> str:
-    """The interval of a cell's difference."""
-    ends = [f"{row[end]:.{digits(row['mean'])}f}" for end in ("low", "high")]
-    return f"[{', '.join(ends)}]".replace("-", MINUS)
-
-
 def fit(plane: Plane, cells: pd.DataFrame, width: float) -> Form:
     """The largest type that fits the cells of panels so many inches wide."""
     cell = width / len(plane.rhos)
@@ -226,27 +200,7 @@ def fill(axes: Axes, plane: Plane, cells: pd.DataFrame, run: set[Spot], form: Fo
             if (rho, mu) in run:
                 square(axes, i, j, counted.get((rho, mu)), form)
             else:
-                axes.add_patch(Rectangle((i - 0.44, j - 0.42), 0.88, 0.84, fill=False, **ABSENT))
-
-
-def square(axes: Axes, i: int, j: int, row: pd.Series | None, form: Form) -> None:
-    """A cell that was run; without a row all its pairs diverged."""
-    enough = row is not None and row["enough"]
-    face = shade(row["mean"]) if row is not None and enough else FEW
-    axes.add_patch(Rectangle((i - 0.5, j - 0.5), 1, 1, facecolor=face, **EDGE))
-    middle: dict[str, Any] = {"ha": "center", "va": "center_baseline"}
-    if row is None or not enough:
-        text = f"n = {0 if row is None else row['n']}"
-        size = min(form.number, (form.width - FREE) / inches(text, 1.0))
-        axes.text(i, j, text, size=size, color="0.35", **middle)
-        return
-    up, down = (0.75 * size / 72 / form.height for size in (form.interval, form.number))
-    axes.text(i, j + up, signed(row["mean"], digits(row["mean"])), size=form.number, **middle)
-    if form.interval:
-        axes.text(i, j - down, bounds(row), size=form.interval, **middle)
-    if row["holm"] < 1 - LEVEL:
-        corner = i + 0.5 - 0.045 / form.width, j + 0.5 - 0.045 / form.height
-        axes.plot(*corner, ".", color="black", markersize=3.4, markeredgewidth=0)
+                frame(axes, i, j)
 
 
 def name_axes(panels: Sequence[Axes], page: Page, plane: Plane, form: Form) -> None:
@@ -278,16 +232,21 @@ def caption(
     tested = pd.Series([table["enough"].sum() for table in tables])
     level = f"{1 - LEVEL:.0%}".replace("%", " %")
     said = [rf"{MU.symbol}: fraction of minority classes."] if any(plane.mus) else []
-    said.append("Mean difference over the paired cases of a cell; blue where positive.")
+    said.append(
+        "Mean difference over the paired cases of a cell; blue where positive, hatched where "
+        "negative."
+    )
     if form.interval:
         said.append(
             f"Below it the {LEVEL:.0%} interval of that mean, percentile bootstrap over cases, "
-            f"{RESAMPLES:,} resamples.".replace("%", " %")
+            f"{RESAMPLES:,} resamples, widened by Student's t.".replace("%", " %")
         )
-    said.append(
-        f"Dot: significant at {level}, two-sided Wilcoxon signed-rank test with Holm's correction "
-        f"over the {span(tested)} tested cells{' of a panel' * (len(pairs) > 1)}."
-    )
+    test = f"Dot: significant at {level}, two-sided Wilcoxon signed-rank test"
+    if tested.max() > 1:
+        cells = f"{span(tested)} tested cells{' of a panel' * (len(pairs) > 1)}"
+        said.append(f"{test} with Holm's correction over the {cells}.")
+    else:
+        said.append(f"{test}. One cell was tested, which leaves nothing to correct for.")
     most = pd.concat(tables)["n"].max()
     if tested.min() * 2.0 ** (1 - most) >= 1 - LEVEL:
         said.append(f"Over so many cells n = {most} is too few for any.")

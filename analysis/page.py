@@ -70,6 +70,8 @@ class Page:
     `shared`: the panels of a row have one y axis; `shared_x`: and one x axis, which in a stack is
     labelled once. `height` of a panel, `left` margin: in inches; left out, as usual.
     `axes`: whether the panels have any; those without count inches from the upper left corner.
+    `part`: which of how many pages it is; `before`: how many panels those before it have, after
+    which its letters go on.
     """
 
     title: str
@@ -84,6 +86,8 @@ class Page:
     height: float | None = None
     left: float | None = None
     axes: bool = True
+    part: tuple[int, int] = (1, 1)
+    before: int = 0
 
     @cached_property
     def paper(self) -> Paper:
@@ -105,6 +109,11 @@ class Page:
             Spot(row, down, i, of.get((down, i - 1)) == row, of.get((down + 1, i)) != row)
             for (down, i), row in of.items()
         ]
+
+    @property
+    def number(self) -> str:
+        """' (1 of 2)' where it is one of several."""
+        return " ({} of {})".format(*self.part) if self.part[1] > 1 else ""
 
     @property
     def width(self) -> float:
@@ -146,9 +155,9 @@ class Page:
     def _lay(self) -> tuple[Picture, list[Axes]]:
         sheet, width = self.paper, self.width
         edge = min(sheet.text, sheet.right)
-        title = wrapped(self.title, sheet.title, width - sheet.text - edge)
+        title = wrapped(self.title + self.number, sheet.title, width - sheet.text - edge)
         caption = wrapped(self.caption, sheet.caption, width - sheet.text - edge)
-        legend, columns = fitted(self.legend, self.columns, sheet, width - 2 * edge)
+        legend, columns = fitted(self.legend, self.columns, sheet, width - 2 * sheet.right)
         caption_top = EDGE + LINE["caption"] * sheet.caption / 72 * len(caption)
         legend_top = caption_top
         if legend:
@@ -208,7 +217,8 @@ class Page:
             box = (x / width, bottoms[spot.down] / height, *size)
             one = figure.add_axes(box, sharey=firsts.get(spot.row) if self.shared else None)
             firsts.setdefault(spot.row, one)
-            letter = f"{letters(i)} " if len(self.panels) > 1 else ""
+            alone = len(self.panels) == 1 and not self.number
+            letter = "" if alone else f"{letters(self.before + i)} "
             one.set_title(letter + name, loc="left", pad=5)
             one.tick_params(labelleft=not spot.across or not self.bare(spot))
             one.tick_params(labelbottom=self.named(spot))
@@ -225,9 +235,9 @@ class Page:
 
 
 def letters(first: int, last: int | None = None) -> str:
-    """What panels are called: '(a)', or '(a)-(c)'."""
+    """What panels are called: '(a)', or '(a)-(c)'; after (z) comes (aa)."""
     ends = sorted({first, first if last is None else last})
-    return "-".join(f"({string.ascii_lowercase[i]})" for i in ends)
+    return "-".join(f"({string.ascii_lowercase[i % 26] * (i // 26 + 1)})" for i in ends)
 
 
 def name_y(panels: Sequence[Axes], name: str) -> None:

@@ -67,7 +67,7 @@ PAPERS = {
         widths=(3.5, 3.5, 3.5), heights=(1.9, 1.3), stacked=True,
         left=0.56, right=0.1, text=0.06, gap=0.19, above=0.22, below=0.36,
         title=7, name=7.5, tick=7, legend=7, caption=7,
-        spacing={"handlelength": 2.4, "handletextpad": 0.5, "columnspacing": 0.9},
+        spacing={"handlelength": 2.0, "handletextpad": 0.5, "columnspacing": 0.7},
     ),
 }  # fmt: skip
 

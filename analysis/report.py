@@ -1,5 +1,10 @@
 """The command: one page of what was run, what came of it, and what that says of the claims."""
 
+import signal
+
+if __name__ == "__main__":  # Ctrl-C during the imports ends the process and says nothing
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 import argparse
 import platform
 import shlex
@@ -12,17 +17,18 @@ from importlib.metadata import version
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
 
 from analysis import figures, ran, scores
 from analysis.against import against
 from analysis.claims import COLUMNS as JUDGED
-from analysis.command import selecting_parser
+from analysis.command import out_of, selecting_parser
 from analysis.gallery import Shown, halls
-from analysis.outcome import agrees, checks, effect, published, tally, typeset
+from analysis.outcome import agrees, checks, effect, extent, partly, published, tally, typeset
 from analysis.sheet import anchor
 from analysis.study import Study, gathered
 from analysis.verdicts import Judged, judge
-from study.command import guarded, place, word
+from study.command import go, guarded, place, word
 from study.errors import UserError
 from study.parts import whole
 
@@ -49,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(words)
 
     def body() -> int:
-        out = options.out or options.results / "report.html"
+        out = out_of(options.results, options.out, "report.html")
         if out.is_dir():
             raise UserError(f"--out {out}: found a folder; needed: the name of a file")
         found = gathered(options.results, options.study, options.select, COLUMNS)
@@ -65,7 +71,8 @@ def page(found: Sequence[Study], title: str, command: str) -> str:
     """The page of these studies, whole: nothing in it is anywhere else."""
     chosen = {study.name: study.chosen for study in found}
     made = {study.name: study.protocol for study in found}
-    claims = judge(chosen, made)
+    notes = {study.name: study.note for study in found}
+    claims = judge(chosen, made, notes)
     drawn = halls(figures.pages(found))
     anchors = {f"{hall.study}/{id}": shown for hall in drawn for id, shown in hall.shown.items()}
     flattery, remarks = scores.flattered(found)
@@ -89,7 +96,8 @@ def page(found: Sequence[Study], title: str, command: str) -> str:
             versions=ran.versions(found),
             claims=claims,
             tally=tally(claims),
-            published=published(against(chosen, made)),
+            partly=partly(claims),
+            published=published(against(chosen, made, notes)),
             halls=drawn,
             anchors=anchors,
             claims_of=cited(claims, anchors),
@@ -125,7 +133,14 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     made.filters.update(
-        anchor=anchor, agrees=agrees, checks=checks, effect=effect, key=key, typeset=typeset
+        anchor=anchor,
+        agrees=agrees,
+        checks=checks,
+        coded=coded,
+        effect=effect,
+        extent=extent,
+        key=key,
+        typeset=typeset,
     )
     return made
 
@@ -133,6 +148,16 @@ def environment() -> Environment:
 def key(value: float | None) -> str:
     """What a cell is sorted by; nothing where there is no number."""
     return "" if value is None or value != value else f"{value:.12g}"
+
+
+def coded(text: str) -> Markup:
+    """Words, with what stands between backticks as code."""
+    parts = text.split("`")
+    if len(parts) % 2 == 0:  # one that is not closed is a backtick
+        return escape(text)
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if i % 2 else part for i, part in enumerate(parts)
+    )
 
 
 def read_text(name: str) -> str:
@@ -191,4 +216,4 @@ def parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    go(main)

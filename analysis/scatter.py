@@ -168,7 +168,7 @@ def caption(records: pd.DataFrame, cells: pd.DataFrame, shown: Sequence[Method])
     if moved := [f"{b.label} {change(records, a, b)}" for a, b in decisions(shown)]:
         said.append(
             f"A grey line joins two decisions on the same networks: AUC stays, accuracy moves. By "
-            f"how much, mean over cells in points with its {LEVEL:.0%} bootstrap interval: "
+            f"how much, mean over cells in points with its {LEVEL:.0%} interval: "
             f"{'; '.join(moved)}.".replace("%", " %")
         )
     said += pooled(records)

@@ -1,7 +1,5 @@
 """Of several records of one case and method, trained at other rates or again, the one to report."""
 
-import sys
-
 import pandas as pd
 
 from study.errors import UserError
@@ -86,5 +84,6 @@ def remark(data: pd.DataFrame, by: str) -> str:
 
 if __name__ == "__main__":
     from analysis.candidates import main  # the command; this module stays pure
+    from study.command import go
 
-    sys.exit(main())
+    go(main)

@@ -8,6 +8,9 @@ from functools import cached_property
 
 import pandas as pd
 
+SHORT = 30
+"""Rows of a table that is printed whole; longer ones are for the page alone."""
+
 NONE, MINUS, RHO, MU = "\u2013", "\u2212", "\u03c1", "\u03bc"
 
 
@@ -37,6 +40,29 @@ class Sheet:
     def numeric(self) -> list[bool]:
         """Which columns hold numbers."""
         return [any(row[i].key is not None for row in self.rows) for i in range(len(self.columns))]
+
+    @property
+    def places(self) -> int:
+        """How many of the first columns say what several rows are of: those before a method, or a
+        study. In their stead a phone has a heading above the rows.
+        """
+        if "Method" in self.columns:
+            return self.columns.index("Method")
+        return int(self.columns[0] == "Study")
+
+    def place(self, row: Sequence[Cell]) -> str:
+        """That heading of a row."""
+        first = list(zip(self.columns, self.numeric, row, strict=True))[: self.places]
+        return ", ".join(
+            f"{head}\u00a0=\u00a0{cell.text}" if number else cell.text
+            for head, number, cell in first
+            if cell.text != NONE
+        )
+
+    @property
+    def short(self) -> bool:
+        """Whether paper has room for it."""
+        return len(self.rows) <= SHORT
 
     @property
     def csv(self) -> str:
@@ -84,7 +110,7 @@ def interval(mean: float, low: float, high: float, digits: int = 2, sign: str = 
     middle, ends = number(mean, digits, sign), [number(end, digits, sign) for end in (low, high)]
     if low != low or high != high:
         return middle
-    return Cell(f"{middle.text} [{ends[0].text}, {ends[1].text}]", middle.key)
+    return Cell(f"{middle.text} [{ends[0].text},\u00a0{ends[1].text}]", middle.key)
 
 
 def few(value: Cell, enough: bool) -> Cell:

@@ -209,7 +209,7 @@ def caption(records: pd.DataFrame, numbers: pd.DataFrame, groups: Sequence[Group
     said = ["Multi-class ROC AUC in %."]
     mean = (
         f"the mean over n replicates, and under it the {LEVEL:.0%} interval of that mean, "
-        f"percentile bootstrap, {RESAMPLES:,} resamples.".replace("%", " %")
+        f"percentile bootstrap, {RESAMPLES:,} resamples, widened by Student's t.".replace("%", " %")
     )
     of_few = numbers["runs"] <= LISTED
     if of_few.all():

@@ -43,6 +43,11 @@ PITCH, HEAD, BAR, STEP = 0.42, 0.26, 0.26, 0.13
 standard deviation to the next.
 """
 
+MARK, CLEAR, STRAIGHT = 3.2, 0.1, 0.4
+"""Points of a marker, under which a whisker must be seen; inches left of 0; the length of the
+linear part, from 0, in factors of ten of the other.
+"""
+
 
 @dataclass(frozen=True)
 class Draws:
@@ -112,7 +117,8 @@ def draws_of(records: pd.DataFrame) -> Draws:
     """What was crossed, and the parts that this tells apart: none where nothing was."""
     subsets = records["subset"].nunique() if crossed(records) else 1
     runs = records["run"].nunique()
-    sizes = records["class_counts"].map(tuple).groupby(records["rho"], dropna=False).nunique()
+    places = [records["rho"], records["mu"]]
+    sizes = records["class_counts"].map(tuple).groupby(places, dropna=False).nunique()
     kind = records["imbalance"].iloc[0]
     choice = CHOICES.get(kind, "Class sizes") if sizes.max() > 1 else UNCHOSEN
     names = [name.format(choice) for name in NAMES.get((subsets > 1, runs > 1), ())]
@@ -213,29 +219,58 @@ def whiskers(axes: Axes, y: float, bar: pd.DataFrame, draws: Draws) -> None:
     for i, (look, (_, row)) in enumerate(zip(draws.looks.values(), bar.iterrows(), strict=True)):
         at = first + STEP * i
         axes.hlines(at, row["low"], row["high"], color=look.colour, linewidth=1.1)
-        axes.plot([row["sd"]], [at], clip_on=False, **look.line())
+        axes.plot([row["sd"]], [at], **look.line() | {"markersize": MARK})
         axes.annotate(
-            f"{row['sd']:#.2g}".rstrip("."), (row["high"], at), (5, 0), textcoords="offset points",
+            digits(row["sd"]), (row["high"], at), (5, 0), textcoords="offset points",
             size=paper().caption, va="center_baseline",
         )  # fmt: skip
+
+
+def digits(sd: float) -> str:
+    """Two digits that count; of nothing none."""
+    return f"{sd:#.2g}".rstrip(".") if sd else "0"
 
 
 def name_axes(
     shares: Axes, sizes: Axes, table: pd.DataFrame, page: Page, ys: list[float], names: list[str]
 ) -> None:
     """Name the methods, and give the numbers beside the whiskers their room."""
-    room = page.panel_width - inches("0.0000", paper().caption) - 0.05
     shares.set(xlim=(0, 100), xlabel="Share (%)", xticks=range(0, 101, 20))
     shares.set_yticks(ys, names)
     shares.get_xticklabels()[-1].set(ha="right")  # clear of the other axis' 0
-    sizes.set(xlim=(0, table["high"].max() * page.panel_width / room or 1))
+    scale(sizes, table, page.panel_width)
     sizes.set_xlabel("Standard deviation (points of AUC)")
-    sizes.xaxis.set_major_formatter("{x:g}")
     for axes in (shares, sizes):
         axes.set_ylim(page.panel_height, 0)
         axes.grid(visible=False)
         axes.tick_params(axis="y", length=0)
     sizes.grid(axis="x")
+
+
+def straight(table: pd.DataFrame) -> float:
+    """Up to where the axis of standard deviations is linear: the power of ten that the smallest of
+    them, beside those of nothing, begins with, and no less than a thousandth of all.
+    """
+    high = float(table["high"].max()) or 1.0
+    least = table["sd"][table["sd"] > 0].min()
+    return float(10 ** np.floor(np.log10(max(high if np.isnan(least) else least, high / 1000))))
+
+
+def scale(axes: Axes, table: pd.DataFrame, width: float) -> None:
+    """An axis on which a part of 0.03 points and one of 1 can be read, and 0 stands too, clear of
+    the names on the left; with room on the right for the numbers beside the whiskers.
+    """
+    bend, high = straight(table), float(table["high"].max()) or 1.0
+    axes.set_xscale("symlog", linthresh=bend, linscale=STRAIGHT)
+    to = axes.xaxis.get_transform()
+    left, right = CLEAR, width - inches("0.0000", paper().caption) - 0.05
+    inch = float(to.transform([high])[0]) / (right - left)
+    axes.set_xlim(*map(float, to.inverted().transform([-left * inch, (width - left) * inch])))
+    tens = 10.0 ** np.arange(round(np.log10(bend)), np.log10(axes.get_xlim()[1]))
+    axes.set_xticks([0, *tens], [f"{tick:g}" for tick in (0, *tens)])
+    fine = np.outer(tens, range(2, 10)).ravel()
+    axes.set_xticks(fine[fine < axes.get_xlim()[1]], minor=True)
+    axes.tick_params(which="minor", length=1.8)
 
 
 def caption(records: pd.DataFrame, table: pd.DataFrame, draws: Draws, cells: int) -> list[str]:
@@ -244,7 +279,8 @@ def caption(records: pd.DataFrame, table: pd.DataFrame, draws: Draws, cells: int
         f"Nested analysis of variance of the AUC of n replicates, {draws} of each. (a) Variances "
         f"add up to the whole, which standard deviations do not. (b) What each part alone would "
         f"spread by; bar: {LEVEL:.0%} interval by Williams and Tukey, which takes draws for "
-        f"normal. An estimate below 0 counts as 0.".replace("%", " %")
+        f"normal. Its axis is linear up to {straight(table):g} and logarithmic from there. An "
+        f"estimate below 0 counts as 0.".replace("%", " %")
     ]
     shown = records.groupby(PLACE, dropna=False).ngroups
     if shown < cells:

@@ -58,6 +58,13 @@ def stop(signum: int, frame: Any) -> NoReturn:
     raise KeyboardInterrupt
 
 
+def go(main: Callable[[], int]) -> NoReturn:
+    """A command typed at a shell: Ctrl-C and SIGTERM stop it in good order."""
+    signal.signal(signal.SIGINT, stop)
+    signal.signal(signal.SIGTERM, stop)
+    sys.exit(main())
+
+
 def whole_number(text: str) -> int:
     """An argument that counts something."""
     if not text.isdecimal() or int(text) < 1:

@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 from rich.console import Console
 
 from study import __version__
-from study.command import Parser, guarded, place, positive, shelf, stop, whole_number, word
+from study.command import Parser, go, guarded, place, positive, shelf, whole_number, word
 from study.counts import shortage
 from study.data import Dataset
 from study.driver import Driver
@@ -337,6 +337,4 @@ def parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, stop)
-    signal.signal(signal.SIGTERM, stop)
-    sys.exit(main())
+    go(main)

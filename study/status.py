@@ -7,7 +7,6 @@ if __name__ == "__main__":  # Ctrl-C during the imports ends the process and say
 
 import argparse
 import json
-import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -19,7 +18,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from study.command import Parser, guarded, positive, shelf, stop
+from study.command import Parser, go, guarded, positive, shelf
 from study.driver import DRIVERS, Card, cards
 from study.errors import UserError, shorten
 from study.grid import Grid
@@ -286,6 +285,4 @@ def parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, stop)
-    signal.signal(signal.SIGTERM, stop)
-    sys.exit(main())
+    go(main)

@@ -8,7 +8,6 @@ if __name__ == "__main__":  # Ctrl-C during the imports ends the process and say
 import argparse
 import os
 import random
-import sys
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import pairwise
@@ -18,7 +17,7 @@ import pyarrow as pa
 from rich.console import Console
 
 from study.anew import Planned, drawn, named, recompute
-from study.command import Parser, guarded, place, shelf, stop, word
+from study.command import Parser, go, guarded, place, shelf, word
 from study.compare import Change, Comparison, compare, in_packs
 from study.engine.formulations import FORMULATIONS
 from study.engine.means import Means
@@ -240,6 +239,4 @@ def parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, stop)
-    signal.signal(signal.SIGTERM, stop)
-    sys.exit(main())
+    go(main)

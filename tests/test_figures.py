@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib.colors
@@ -15,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import scipy.stats
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
@@ -105,8 +107,19 @@ def frame(rows):
     return pa.Table.from_pylist(rows, schema=SCHEMA).to_pandas(types_mapper=TYPES.get)
 
 
+def whole(row):
+    """A record with what any has of a network that did not diverge, and no other."""
+    kept = row | {name: row.get(name) for name in ("auc_per_class", "recall_per_class")}
+    if row["status"] == "diverged":
+        return kept | {"auc_per_class": None, "recall_per_class": None}
+    number = len(row["class_counts"])
+    every = {"auc_per_class": [row["auc"]] * number, "recall_per_class": [row["accuracy"]] * number}
+    return kept | {name: values for name, values in every.items() if kept[name] is None}
+
+
 def write(rows, folder, parts=2):
     """Writes records as the parts of the study in this folder."""
+    rows = [whole(row) for row in rows]
     (folder / "records").mkdir(parents=True)
     for i in range(parts):
         table = pa.Table.from_pylist(rows[i::parts], schema=SCHEMA)
@@ -225,7 +238,8 @@ def test_titles_and_caption_say_what_is_drawn(store):
     titles = [axes.get_title(loc="left") for axes in picture.axes]
     assert titles == [rf"({a}) $\mu$ = {mu}" for a, mu in (("a", 0.2), ("b", 0.5), ("c", 0.8))]
     assert picture.axes[0].get_ylabel() == "Multi-class ROC AUC (%)"
-    assert "95 % intervals of the mean, percentile bootstrap, 2,000 resamples" in caption(picture)
+    said = "95 % intervals of the mean, percentile bootstrap, 2,000 resamples, widened by Student"
+    assert said in caption(picture)
     assert "not run" not in caption(picture).lower()
     assert "diverged" not in caption(picture)
 
@@ -240,8 +254,18 @@ def test_the_band_is_the_interval_of_the_mean(figure, store):
         for rho in (10.0, 100.0, 1000.0):
             sample = [100 * r[score] for r in rows if (r["rho"], r["mu"]) == (rho, mu)]
             band = corners[corners[:, 0] == rho, 1]
-            assert min(sample) <= band.min() < np.mean(sample) < band.max() <= max(sample)
-            assert np.ptp(band) < np.ptp(sample)
+            students = scipy.stats.t.interval(0.95, 5, np.mean(sample), scipy.stats.sem(sample))
+            assert band.min() < np.mean(sample) < band.max()
+            assert np.ptp(band) == pytest.approx(np.ptp(students), rel=0.15)
+
+
+def widened(sample, bounds):
+    """Percentiles as far from the mean as Student's t is wider than the normal distribution, and
+    as the sample's standard deviation with n - 1 in place of n.
+    """
+    n, middle = len(sample), np.mean(sample)
+    wider = np.sqrt(n / (n - 1)) * scipy.stats.t.ppf(0.975, n - 1) / scipy.stats.norm.ppf(0.975)
+    return middle + wider * (np.array(bounds) - middle)
 
 
 def test_the_bootstrap_agrees_with_scipy():
@@ -251,15 +275,17 @@ def test_the_bootstrap_agrees_with_scipy():
         theirs = scipy.stats.bootstrap(
             (sample,), np.mean, n_resamples=20_000, method="percentile", rng=rng
         ).confidence_interval
-        assert bounds == pytest.approx(theirs, abs=0.12 * (theirs.high - theirs.low))
+        expected = widened(sample, theirs)
+        assert bounds.tolist() == pytest.approx(expected.tolist(), abs=0.12 * np.ptp(expected))
 
 
 def test_the_bootstrap_needs_two_values_and_does_not_depend_on_the_company():
     pair, single = np.array([1.0, 3.0]), np.array([5.0])
     bounds = stats.bootstrap_means([single, pair, pair + 1])
     assert np.isnan(bounds[0]).all()
-    assert bounds[1:].tolist() == [[1, 3], [2, 4]]
-    assert stats.bootstrap_means([pair]).tolist() == [[1, 3]]
+    expected = widened(pair, [1, 3])
+    assert np.ravel(bounds[1:]).tolist() == pytest.approx([*expected, *expected + 1])
+    assert stats.bootstrap_means([pair]).tolist() == bounds[1:2].tolist()
     assert stats.bootstrap_means([]).shape == (0, 2)
 
 
@@ -310,7 +336,11 @@ def test_one_ratio_alone_is_drawn(store):
     places = [line.get_xdata()[0] for line in axes.lines]
     assert places == sorted(set(places))
     assert places[2] == pytest.approx(50)
+    spread = np.ptp(axes.transData.transform([(place, 99) for place in places])[:, 0])
+    assert 0.4 < spread / picture.dpi <= 4 * 0.16 + 0.01, "inches: near the one tick"
     assert "Bars: 95 % intervals" in caption(picture)
+    assert "Side by side at one x so that they can be told apart." in caption(picture)
+    assert {line.get_linestyle() for line in picture.legends[0].get_lines()} == {"None"}
     assert axes.get_title(loc="left") == r"$\mu$ = 0.4"
     assert [label.get_text() for label in axes.get_xticklabels()] == ["50"]
 
@@ -446,6 +476,15 @@ def test_rows_in_a_column_are_stacks():
     assert [x for x, _ in three[::2]] == [three[0][0]] * 3
 
 
+def test_letters_go_on_over_pages():
+    page = Page("Title", "", ["one", "two"], pd.DataFrame(), part=(2, 3), before=25)
+    picture, axes = page.lay()
+    assert [one.get_title(loc="left") for one in axes] == ["(z) one", "(aa) two"]
+    assert picture.get_suptitle() == "Title (2 of 3)"
+    picture, (one,) = replace(page, panels=["one"], part=(3, 3)).lay()
+    assert one.get_title(loc="left") == "(z) one"
+
+
 def test_a_panel_s_height_and_margin_can_be_chosen():
     for width, usual in (("page", 2.1), ("column", 1.9)):
         with printed(width):
@@ -486,6 +525,18 @@ def test_a_legend_has_as_many_columns_as_fit():
     assert fitted([], 1, PAPERS["page"], 6.0) == ([], 1)
 
 
+@pytest.mark.parametrize("width", ["page", "column"])
+def test_a_legend_of_all_methods_ends_with_the_panels(width):
+    with printed(width):
+        picture = drawers(frame(step()))["fig6"]()
+    picture.draw_without_rendering()
+    assert picture.legends[0]._ncols == {"page": 3, "column": 2}[width]
+    box = picture.legends[0].get_window_extent()
+    right = (1 - picture.axes[-1].get_position().x1) * picture.bbox.width
+    assert box.x1 <= picture.bbox.width - right + 1
+    assert box.x0 >= right - 1
+
+
 def test_example_distributions(store):
     rows = step() + linear()
     picture = drawn(rows, "fig1", store)
@@ -507,7 +558,38 @@ def test_example_distributions(store):
         assert [bars[label].get_height() for label in range(10)] == list(counts)
         hatched = {label for label, bar in bars.items() if bar.get_hatch()}
         assert hatched == (set(range(round(10 * mu))) if mu else set())
+        solid = {to_hex(bar.get_facecolor()) for bar in bars.values() if not bar.get_hatch()}
+        (majority,) = (
+            to_hex(patch.get_facecolor())
+            for patch in picture.legends[0].get_patches()
+            if not patch.get_hatch()
+        )
+        assert (solid == {majority}) == bool(mu), "linear imbalance has no majority"
+        assert len(solid) == 1
     assert legend(picture) == {"Majority class", "Minority class"}
+
+
+@pytest.mark.parametrize("width", ["page", "column"])
+@pytest.mark.parametrize("rho", [20.0, 1000.0])
+def test_bars_too_low_to_be_seen_have_their_number_above_them(rho, width):
+    rows = [
+        row
+        | {"class_counts": [int(5000 / rho) if k in row["minority"] else 5000 for k in range(10)]}
+        for row in step([(rho, 0.5), (rho, 0.8), (rho, 0.2)], replicates=1)
+    ]
+    with printed(width):
+        picture = drawers(frame(rows + linear((10.0,))))["fig1"]()
+    picture.draw_without_rendering()
+    for axes in picture.axes:
+        held = {round(bar.get_x() + bar.get_width() / 2): bar for bar in axes.patches}
+        low = {label for label, bar in held.items() if bar.get_height() == int(5000 / rho)}
+        shown = {round(text.xy[0]): text for text in axes.texts}
+        assert set(shown) == low
+        assert {text.get_text() for text in shown.values()} <= {f"{int(5000 / rho)}"}
+        boxes = [text.get_window_extent() for text in shown.values()]
+        tall = [bar.get_window_extent() for label, bar in held.items() if label not in low]
+        assert not [(a, b) for a, b in itertools.combinations(boxes + tall, 2) if a.overlaps(b)]
+    assert any(axes.texts for axes in picture.axes)
 
 
 def test_example_distributions_of_one_cell(store):
@@ -659,6 +741,39 @@ def test_any_pair_of_methods_is_mapped_where_a_study_has_both(store, command):
     assert (code, [line.partition("figures/")[2] for line in own]) == (0, names)
 
 
+def test_a_pair_without_figures_is_drawn_alone_and_each_of_its_maps_has_a_name(store, command):
+    store(linear(replicates=6))
+    pair = ("--pair", "undersampling", "thresholding")
+    auc, accuracy = (f"map_{of}_undersampling_thresholding" for of in ("auc", "accuracy"))
+
+    def names(*options):
+        code, out, _ = command(*options)
+        assert code == 0
+        return [Path(line.partition(":")[0]).stem for line in out]
+
+    assert names(*pair) == [auc, accuracy]
+    assert names(*pair, "--figure", auc) == [auc]
+    assert names(*pair, "--figure", "fig5") == ["fig5", auc, accuracy]
+    assert names(*pair, "--figure", accuracy, "fig5") == ["fig5", accuracy]
+    other = ("--pair", "oversampling", "thresholding")
+    assert len(names(*pair, *other)) == 4
+    code, out, err = command("--figure", auc)
+    assert (code, out) == (2, [])
+    assert err.startswith(f"--figure {auc}: no figure of that name")
+
+
+def test_what_is_asked_for_and_cannot_be_drawn_says_why(store, command):
+    store(linear(replicates=2))
+    code, out, _ = command("--pair", "undersampling", "thresholding", "--figure", "variance")
+    assert code == 0
+    assert [line.partition(":")[0] for line in out] == [
+        "made_up/variance",
+        "made_up/map_auc_undersampling_thresholding",
+        "made_up/map_accuracy_undersampling_thresholding",
+    ]
+    assert all("nothing to draw: " in line for line in out)
+
+
 @pytest.mark.parametrize(
     ("pair", "said"),
     [
@@ -726,9 +841,10 @@ def test_no_records(store, command, tmp_path):
 def test_an_empty_study_beside_another(store, command):
     store([], study="empty")
     store(linear())
-    code, out, _ = command()
-    assert code == 0
-    assert "empty/fig5: nothing to draw: no linear imbalance in this study" in out
+    code, out, err = command()
+    assert (code, out) == (2, [])
+    assert err == "empty: the parts in it hold no records; leave it out with --study\n"
+    assert command("--study", "made_up", "--figure", "fig5")[0] == 0
 
 
 @pytest.mark.parametrize("content", [b"", b"PAR1 half a part", b"\0" * 2000])
@@ -901,6 +1017,18 @@ def test_an_imbalanced_test_set_is_said(figure, counts, said):
 def test_names_as_printed(dataset, model, printed):
     rows = step([(10.0, 0.5)], replicates=1, dataset=dataset, model=model)
     assert drawers(frame(rows))["fig3"]().get_suptitle().startswith(printed)
+
+
+@pytest.mark.parametrize("width", ["page", "column"])
+def test_points_beside_each_other_stay_nearer_to_their_own_ratio(width):
+    """In panels of one ratio each, beside ticks of the others' ratios."""
+    with printed(width):
+        picture = drawers(frame(step([(10.0, 0.2), (20.0, 0.5), (1000.0, 0.8)])))["fig6"]()
+    for i, axes in enumerate(picture.axes):
+        places = [line.get_xdata()[i] for line in axes.lines]
+        ticks = np.log([10, 20, 1000])
+        for place in places:
+            assert np.argmin(np.abs(ticks - np.log(place))) == i
 
 
 def test_a_panel_with_one_ratio_has_bars_and_its_points_beside_each_other():

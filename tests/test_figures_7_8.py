@@ -206,6 +206,28 @@ def test_figure_8_has_the_mean_curves_of_train_and_test():
     assert picture.axes[0].get_ylabel() == "Accuracy (%)"
 
 
+@pytest.mark.parametrize("points", [5, 60])
+def test_rings_are_training_images_and_dots_inside_them_test_images(points):
+    rows = learning([(50.0, 0.5)], replicates=1)
+    for row in rows:
+        row["curve"] = [
+            {"iteration": 10 * i, "train_accuracy": 0.9, "test_accuracy": 0.9}
+            for i in range(1, points + 1)
+        ]
+    picture = drawn(rows, "fig8")
+    shown = picture.legends[0].get_lines()
+    for train, test in [axes.lines for axes in picture.axes] + [shown]:
+        assert (train.get_marker(), test.get_marker()) == ("o", "o")
+        assert train.get_markerfacecolor() == "none"
+        assert test.get_markerfacecolor() == test.get_color()
+        assert test.get_markersize() + 2 < train.get_markersize()
+    for line in picture.axes[0].lines:
+        start, every = line.get_markevery()
+        marked = range(points)[start::every]
+        assert 5 <= len(marked) <= 12
+        assert marked[-1] == points - 1
+
+
 @pytest.mark.parametrize(
     ("cells", "chosen"),
     [

@@ -3,6 +3,7 @@
 import itertools
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.stats
 from matplotlib.colors import to_hex, to_rgb
@@ -12,6 +13,7 @@ from analysis import maps
 from analysis.page import Blank, save
 from analysis.pairs import FEWEST
 from analysis.paper import printed
+from analysis.squares import FEW, FULL, bounds, look, shade, signed
 from study.methods import METHODS
 from tests.test_figures import caption, diverged, frame, linear, record, step
 
@@ -110,10 +112,9 @@ def test_a_cell_shows_the_mean_difference_and_its_interval(measure):
         decimals = 1 if abs(mean) > 9.99 else 2
         assert number == f"{mean:+.{decimals}f}"
         low, high = map(float, interval.strip("[]").split(", "))
-        assert min(values) - 0.006 < low < mean + 0.006
-        assert mean - 0.006 < high < max(values) + 0.006
-        error = np.std(values) / np.sqrt(len(values))
-        assert high - low == pytest.approx(2 * 1.96 * error, rel=0.2, abs=0.011)
+        assert low - 0.006 < mean < high + 0.006
+        reach = scipy.stats.t.ppf(0.975, len(values) - 1) * scipy.stats.sem(values)
+        assert high - low == pytest.approx(2 * reach, rel=0.2, abs=0.011)
         red, _, blue = to_rgb(box.get_facecolor())
         assert np.sign(blue - red) == np.sign(mean)
     assert {np.sign(np.mean(values)) for values in expected.values()} == {-1, 1}
@@ -136,16 +137,16 @@ def test_the_other_way_round_all_signs_and_colours_change_sides():
 
 
 def test_colours_are_symmetric_grow_with_the_difference_and_carry_black_words():
-    points = [0.0, 0.01, 0.05, 0.3, 2.0, 15.0, maps.FULL]
+    points = [0.0, 0.01, 0.05, 0.3, 2.0, 15.0, FULL]
     for sign in (1, -1):
-        shades = [luminance(maps.shade(sign * value)) for value in points]
+        shades = [luminance(shade(sign * value)) for value in points]
         assert shades == sorted(shades, reverse=True)
         assert len(set(shades)) == len(points)
         assert (shades[-1] + 0.05) / 0.05 > 7, "contrast of black words, as WCAG's AAA has it"
-        assert maps.shade(sign * 80) == maps.shade(sign * maps.FULL)
-    assert maps.shade(0) == "#ffffff"
+        assert shade(sign * 80) == shade(sign * FULL)
+    assert shade(0) == "#ffffff"
     for value in points[3:]:
-        blue, red = (np.array(to_rgb(maps.shade(sign * value))) for sign in (1, -1))
+        blue, red = (np.array(to_rgb(shade(sign * value))) for sign in (1, -1))
         depths = [np.abs(1 - colour).max() for colour in (blue, red)]
         assert depths[0] == pytest.approx(depths[1], rel=0.15)
 
@@ -181,7 +182,7 @@ def test_cells_with_few_none_or_no_pairs():
     found = by_cell(picture.axes[0], kept)
     assert found[few][1] == ["n = 2"]
     assert found[dead][1] == ["n = 0"]
-    assert to_hex(found[few][0].get_facecolor()) == to_hex(maps.FEW)
+    assert to_hex(found[few][0].get_facecolor()) == to_hex(FEW)
     assert found[absent][1] == []
     assert not found[absent][0].get_fill()
     assert found[CELLS[3]][1][0][0] in "+-"
@@ -190,7 +191,8 @@ def test_cells_with_few_none_or_no_pairs():
     assert f"Grey: fewer than {FEWEST} cases, with which no such test can reach 5 %." in said
     assert "Dashed: not run." in said
     assert "8 diverged left out." in said
-    assert "over the 1 tested cells." in said
+    assert "Holm" not in said
+    assert "signed-rank test. One cell was tested, which leaves nothing to correct for." in said
     assert "n = 2-8" in picture.get_suptitle()
 
 
@@ -236,7 +238,7 @@ def test_the_caption_says_the_test_its_level_and_what_stands_where():
         f"Difference in AUC, points: Oversampling {MINUS} Baseline"
     )
     said = caption(picture)
-    assert "Mean difference over the paired cases of a cell; blue where positive." in said
+    assert "cases of a cell; blue where positive, hatched where negative." in said
     assert "Below it the 95 % interval of that mean, percentile bootstrap over" in said
     assert (
         "Dot: significant at 5 %, two-sided Wilcoxon signed-rank test with Holm's "
@@ -257,12 +259,36 @@ def test_it_says_where_no_cell_can_be_significant(replicates, few):
     assert bool(dots(picture.axes[0], rows)) != few
 
 
+def test_losses_alone_are_hatched_lighter_than_words_in_cells_and_legend():
+    rows = scored()
+    picture = maps.draw(frame(rows), "oversampling", "baseline")
+    (axes,), (legend,) = picture.axes, picture.legends
+    shown = [(box, words[0]) for box, words in squares(axes).values()]
+    shown += zip(legend.get_patches(), (t.get_text() for t in legend.get_texts()), strict=True)
+    assert {words[0] for _, words in shown} == {"+", "-", MINUS, "0"}
+    for box, words in shown:
+        assert bool(box.get_hatch()) == (words[0] in ("-", MINUS))
+        if box.get_hatch():
+            face, lines = (luminance(c) + 0.05 for c in (box.get_facecolor(), box.get_edgecolor()))
+            assert 1.2 < face / lines < 1.7, "seen, but no more than that"
+
+
+@pytest.mark.parametrize("value", [0.0, 0.004, -0.004, -0.0])
+def test_what_rounds_to_nothing_has_neither_sign_nor_hatch(value):
+    row = pd.Series({"mean": value, "low": value, "high": -value})
+    assert signed(value, 2) == "0.00"
+    assert bounds(row) == "[0.00, 0.00]"
+    assert "hatch" not in look(value)
+    assert signed(0.006, 2) == "+0.01"
+    assert look(-0.006)["hatch"]
+
+
 def test_the_legend_shows_the_colours_of_the_numbers():
     (legend,) = maps.draw(frame(scored()), "oversampling", "baseline").legends
     labels = [text.get_text().replace(MINUS, "-") for text in legend.get_texts()]
     assert labels == ["-10", "-1", "0", "+1", "+10"]
     for label, patch in zip(labels, legend.get_patches(), strict=True):
-        assert to_hex(patch.get_facecolor()) == maps.shade(float(label))
+        assert to_hex(patch.get_facecolor()) == shade(float(label))
 
 
 # Pages
@@ -283,10 +309,13 @@ def test_the_pages_are_every_method_against_the_baseline_and_over_against_unders
     for id, methods in (("auc", argmax), ("accuracy", others[:4]), ("accuracy_2", others[4:])):
         picture = found[f"map_{id}"]()
         titles = [axes.get_title(loc="left") for axes in picture.axes]
+        letters = "efg" if id.endswith("2") else "abcd"
         assert titles == [
             f"({letter}) {METHODS[method].label}"
-            for letter, method in zip("abcd", methods, strict=False)
+            for letter, method in zip(letters, methods, strict=True)
         ]
+        number = {"auc": "", "accuracy": " (1 of 2)", "accuracy_2": " (2 of 2)"}[id]
+        assert picture.get_suptitle().endswith(f"Baseline{number}")
         assert list(picture.page.data["method"].unique()) == methods
         assert set(picture.page.data["against"]) == {"baseline"}
         assert set(picture.page.data["measure"]) == {id.partition("_")[0]}

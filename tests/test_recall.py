@@ -6,10 +6,12 @@ from time import perf_counter
 
 import numpy as np
 import pytest
+import scipy.stats
 from matplotlib.figure import Figure
 
 from analysis import recall
 from analysis.page import Blank
+from analysis.paper import printed
 from analysis.style import STYLES
 from study.methods import METHODS
 from tests.test_figures import caption, frame, legend, linear, record, step
@@ -112,9 +114,10 @@ def test_more_classes_in_a_case_are_no_more_evidence():
         (row,) = found.to_dict("records")
         assert row["n"] == 8
         assert row["mean"] == pytest.approx(np.mean(sample))
-        error = np.std(sample) / np.sqrt(8)
-        assert row["low"] == pytest.approx(np.mean(sample) - 1.96 * error, abs=0.25 * error)
-        assert row["high"] == pytest.approx(np.mean(sample) + 1.96 * error, abs=0.25 * error)
+        error = np.std(sample, ddof=1) / np.sqrt(8)
+        reach = scipy.stats.t.ppf(0.975, 7) * error
+        assert row["low"] == pytest.approx(np.mean(sample) - reach, abs=0.3 * error)
+        assert row["high"] == pytest.approx(np.mean(sample) + reach, abs=0.3 * error)
 
 
 def test_a_case_weighs_alike_whatever_its_ratio_was_drawn_how_often():
@@ -155,6 +158,75 @@ def test_many_sizes_go_into_bins():
             of_ratios = [np.mean(v) for (m, b, _), v in found.items() if (m, b) == (id, bin)]
             assert mean == pytest.approx(np.mean(of_ratios))
     assert "n = 3-9" in picture.get_suptitle()
+
+
+def as_found(counts, replicates=3, methods=TRIO, kind="natural"):
+    """Records of a set taken as it is: each class has one size in all of them."""
+    rows = [
+        record(kind, 1.0, None, replicate, method, class_counts=counts) | {"rho": None}
+        for replicate, method in itertools.product(range(replicates), methods)
+    ]
+    for i, row in enumerate(rows):
+        row["recall_per_class"] = np.random.default_rng(i).random(len(counts)).tolist()
+    return rows
+
+
+def test_of_a_set_as_it_is_each_class_is_a_point_with_its_label_and_no_line():
+    counts = [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5918]
+    rows = as_found(counts)
+    picture = drawn(rows)
+    (axes,) = picture.axes
+    order = sorted(range(10), key=lambda label: counts[label])
+    assert [label.get_text() for label in axes.get_xticklabels()] == [str(o) for o in order]
+    assert [text.get_text() for text in axes.texts] == [f"{counts[o]:,}" for o in order]
+    for id in TRIO:
+        line = lines_of(axes)[METHODS[id].label]
+        assert line.get_linestyle() == "None"
+        assert np.round(line.get_xdata()).tolist() == list(range(10)), "beside its own tick"
+        own = [row["recall_per_class"] for row in rows if row["method"] == id]
+        expected = [100 * np.mean([of_case[label] for of_case in own]) for label in order]
+        assert line.get_ydata() == pytest.approx(expected)
+    assert len(axes.collections) == len(TRIO), "bars, and no bands"
+    said = caption(picture)
+    assert "the same in every replicate" in said
+    assert "Bars: 95 %" in said
+    assert "Bands" not in said
+    own = picture.page.data.set_index(["line", "label"])
+    assert own.loc[("baseline", 9), "size"] == 5918
+    assert not any(line.get_linestyle() != "None" for line in picture.page.legend)
+
+
+@pytest.mark.parametrize(
+    ("counts", "kind"), [([50, 20, 10] * 5, "natural"), ([500, 300, 100], "linear")]
+)
+def test_many_classes_and_sizes_asked_for_are_joined(counts, kind):
+    (axes,) = drawn(as_found(counts, kind=kind)).axes
+    assert lines_of(axes)["Baseline"].get_linestyle() != "None"
+    assert list(lines_of(axes)["Baseline"].get_xdata()) == sorted(set(counts))
+
+
+def test_one_ratio_has_neither_lines_nor_dots_and_points_near_its_tick():
+    rows = recalled(step([(100.0, 0.2), (100.0, 0.5)]))
+    picture = drawn(rows)
+    for axes in picture.axes:
+        marks, dots = strip_of(axes)
+        assert len(marks) == len(METHODS)
+        assert not any(dots.values())
+        places = [line.get_xdata()[0] for line in lines_of(axes).values()]
+        assert len(set(places)) == len(METHODS)
+        low, high = axes.transData.transform([(min(places), 0), (max(places), 0)])[:, 0]
+        middle = axes.transData.transform((10, 0))[0]
+        assert (low + high) / 2 == pytest.approx(middle)
+        assert high - low < 0.55 * axes.bbox.width
+    said = caption(picture)
+    assert "Side by side at one x so that they can be told apart." in said
+    assert "On white: minority classes." in said
+    assert "Lines" not in said
+    assert "small dots" not in said
+    both = caption(drawn(recalled(step())))
+    assert "Side by side" not in both
+    assert "Lines: minority classes" in both
+    assert "small dots" in both
 
 
 def test_few_sizes_stand_as_they_are():
@@ -245,17 +317,25 @@ def test_methods_of_ones_own_are_lines_too():
     assert {"mine"} < legend(drawn(rows))
 
 
+@pytest.mark.parametrize("width", ["page", "column"])
 @pytest.mark.parametrize("mus", [(0.5,), (0.2, 0.5, 0.8)])
-@pytest.mark.parametrize("kind", ["step", "linear"])
-def test_no_text_is_cut_or_lies_on_another(kind, mus):
+@pytest.mark.parametrize("kind", ["step", "linear", "natural"])
+def test_no_text_is_cut_or_lies_on_another(kind, mus, width):
     rows = step(itertools.product((10.0, 50.0, 1000.0), mus), 2) if kind == "step" else linear()
-    picture = drawn(recalled(rows))
+    with printed(width):
+        if kind == "natural":
+            picture = drawn(as_found([123456 + label for label in range(12)]))
+        else:
+            picture = drawn(recalled(rows))
     picture.draw_without_rendering()
     whole = picture.bbox
     parts = [*picture.texts, *picture.legends, picture.axes[0].yaxis.label]
     for axes in picture.axes:
-        parts += [axes.xaxis.label, *axes.texts]
-        parts += [axes._left_title] if axes.get_title(loc="left") else []
+        parts += axes.texts
+        parts += [axes._left_title] if axes.get_title(loc="left").strip() else []
+        if not axes.xaxis.label.get_visible():  # a panel below has the labels
+            continue
+        parts.append(axes.xaxis.label)
         low, high = axes.get_xlim()
         ticks = zip(axes.get_xticks(), axes.get_xticklabels(), strict=True)
         parts += [label for at, label in ticks if low <= at <= high and label.get_text()]

@@ -22,13 +22,13 @@ from analysis.page import Blank
 from analysis.ran import asked
 from analysis.records import load
 from analysis.selection import flattery
-from analysis.sheet import interval, number, probability
+from analysis.sheet import Cell, Sheet, interval, number, probability
 from analysis.study import Study, gathered, grid_of
 from study.gridfile import read_grid
 from study.methods import METHODS
 from study.plan import count, plan
 from tests.conftest import ROOT, without_privileges
-from tests.test_figures import diverged, record, write
+from tests.test_figures import diverged, record, widened, write
 
 EVIL = "<script>alert('x')</script>"
 SOME = ("baseline", "oversampling", "undersampling", "thresholding")
@@ -102,14 +102,18 @@ class Reader(HTMLParser):
     def __init__(self, text):
         super().__init__()
         self.tags, self.tables, self._sheet, self._cell = [], {}, "", None
+        self.places, self._place = {}, None
         self.feed(text)
 
     def handle_starttag(self, tag, attributes):
         given = dict(attributes)
         self.tags.append((tag, given))
-        if tag == "section" and given.get("class") == "sheet":
-            self.tables[given["id"]] = []
+        if tag == "section" and given.get("class", "").startswith("sheet"):
+            self.tables[given["id"]], self.places[given["id"]] = [], []
             self._sheet = given["id"]
+        elif tag == "tr" and given.get("class") == "place":
+            self.places[self._sheet].append((len(self.tables[self._sheet]) - 1, []))
+            self._place = self.places[self._sheet][-1][1]
         elif tag == "tr":
             self.tables[self._sheet].append([])
         elif tag in ("td", "th"):
@@ -117,8 +121,11 @@ class Reader(HTMLParser):
 
     def handle_endtag(self, tag):
         if tag in ("td", "th"):
-            self.tables[self._sheet][-1].append("".join(self._cell).strip())
+            row = self.tables[self._sheet][-1] if self._place is None else self._place
+            row.append("".join(self._cell).strip())
             self._cell = None
+        elif tag == "tr":
+            self._place = None
 
     def handle_data(self, data):
         if self._cell is not None:
@@ -269,7 +276,42 @@ def test_means_are_those_of_a_loop(reader):
         assert mean == pytest.approx(np.mean(scores), abs=6e-4)
         assert int(row["n"]) == len(scores)
         bounds = scipy.stats.bootstrap((scores,), np.mean, method="percentile", rng=1)
-        assert [low, high] == pytest.approx(list(bounds.confidence_interval), abs=0.1)
+        expected = widened(scores, bounds.confidence_interval)
+        assert [low, high] == pytest.approx(expected.tolist(), abs=0.1)
+
+
+def test_above_rows_of_one_place_stands_what_they_share(reader):
+    """Once for each run of them, for a phone, in place of the columns before the method."""
+    means = reader.rows("means")
+    order = list(means[0])
+    shared = order[: order.index("Method")]
+    assert shared == ["Study", "Imbalance", "\u03c1", "\u03bc"]
+    expected = []
+    for i, row in enumerate(means):
+        named = [
+            f"{name}\u00a0=\u00a0{row[name]}" if name in "\u03c1\u03bc" else row[name]
+            for name in shared
+            if row[name] != "\u2013"
+        ]
+        if not expected or expected[-1][1] != [", ".join(named)]:
+            expected.append((i, [", ".join(named)]))
+    assert reader.places["means"] == expected
+    assert len(expected) >= 5
+    assert [words for _, words in reader.places["overall"]] == [["made_up"], ["rates"]]
+    assert reader.places["overall"][0][0] == 0
+
+
+def test_tables_of_thirty_rows_are_printed_whole(reader):
+    sheets = [Sheet("a", "A", ["Net"], [[Cell("x")]] * rows) for rows in (30, 31)]
+    assert [sheet.short for sheet in sheets] == [True, False]
+    assert [sheet.places for sheet in sheets] == [0, 0]
+    classes = {
+        given["id"]: given["class"]
+        for tag, given in reader.tags
+        if "sheet" in given.get("class", "")
+    }
+    for id, rows in reader.tables.items():
+        assert classes[id] == ("sheet short" if len(rows) - 1 <= 30 else "sheet")
 
 
 @pytest.mark.parametrize("measure", ["auc", "accuracy"])
@@ -438,7 +480,7 @@ def test_without_records_that_live(tmp_path, capsys):
     assert report.main(["--results", str(tmp_path / "results")]) == 0
     out = tmp_path / "results" / "report.html"
     assert capsys.readouterr().out == f"{out}\n"
-    assert Reader(out.read_text()).rows("means") == []
+    assert {row["n"] for row in Reader(out.read_text()).rows("means")} == {"0"}
     assert "all 3 records of step imbalance diverged" in out.read_text()
 
 
@@ -511,9 +553,37 @@ def test_numbers_as_printed():
     assert number(-1234.5, 1).text == "\u22121,234.5"
     assert number(-0.001, 2, "+").text == number(0.001, 2, "+").text == "0.00"
     assert number(float("nan")).text == "\u2013"
-    assert interval(1, 0.5, 2, 1, "+").text == "+1.0 [+0.5, +2.0]"
+    assert interval(1, 0.5, 2, 1, "+").text == "+1.0 [+0.5,\u00a0+2.0]"
     assert interval(1, float("nan"), float("nan"), 1).text == "1.0"
     assert (probability(0.0004).text, probability(0.04).text) == ("< 0.001", "0.040")
+
+
+def test_what_stands_between_backticks_is_code(text):
+    assert "<code>predictions: true</code> in a grid does it" in text
+    assert report.coded("`a < b` and `c`") == "<code>a &lt; b</code> and <code>c</code>"
+    assert report.coded("a ` < b") == "a ` &lt; b"
+    assert report.coded("plain") == "plain"
+
+
+def test_pages_of_one_figure_have_names_of_their_own(tmp_path):
+    write(made([(10.0, 0.2), (100.0, 0.5)], 6, METHODS), tmp_path / "one")
+    (hall,) = gallery.halls(
+        {
+            id: drawer
+            for id, drawer in pages(gathered(tmp_path, [], "best_on_test", COLUMNS)).items()
+            if "map_accuracy" in id
+        }
+    )
+    names = [shown.name for shown in hall.shown.values()]
+    assert len(set(names)) == len(names) == 3
+    assert [name[-8:] for name in names[:2]] == ["(1 of 2)", "(2 of 2)"]
+    for shown in hall.shown.values():
+        assert "of 2)" not in shown.title, "the name has it"
+    few = write(made([(10.0, 0.2), (100.0, 0.5)], 2, METHODS), tmp_path / "two")
+    drawn = pages(gathered(few.parent, ["two"], "best_on_test", COLUMNS))
+    (hall,) = gallery.halls({id: d for id, d in drawn.items() if "map_accuracy" in id})
+    (absent,) = hall.absent.values()
+    assert len(absent) == len(set(absent)) == 2
 
 
 def test_formulas_become_words():

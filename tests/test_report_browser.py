@@ -158,6 +158,80 @@ def test_a_number_is_sorted_as_a_number_with_its_sign(visit):
     assert len(set(numbers)) > 2
 
 
+def places(page, sheet):
+    """The heading over each row of a table."""
+    return page.evaluate(
+        """sheet => {
+             let over = "";
+             const found = [];
+             for (const row of document.querySelector(`#${sheet} tbody`).rows) {
+               if (row.className === "place") over = row.textContent;
+               else found.push(over + "|" + row.textContent);
+             }
+             return found;
+           }""",
+        sheet,
+    )
+
+
+def test_a_phone_shows_method_and_score_under_their_place(visit):
+    wide, narrow = (visit(**at(width)) for width in (1440, 390))
+    for page in (wide, narrow):
+        page.evaluate("for (const fold of document.querySelectorAll('details')) fold.open = true")
+    assert not wide.locator("#means tr.place").first.is_visible()
+    assert wide.locator("#means tbody tr:not(.place) td").first.is_visible()
+    heads = [text.strip() for text in wide.locator("#means thead th").all_inner_texts()]
+    assert narrow.locator("#means tr.place").first.is_visible()
+    row = narrow.locator("#means tbody tr:not(.place)").first
+    shown = [i for i in range(len(heads)) if row.locator("td").nth(i).is_visible()]
+    assert shown[0] == heads.index("Method")
+    for head in ("Method", "n", "AUC"):
+        box = row.locator("td").nth(heads.index(head)).bounding_box()
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= 390
+    method = row.locator("td").nth(heads.index("Method"))
+    before = method.bounding_box()["x"]
+    narrow.evaluate("document.querySelector('#means .scroll').scrollLeft = 80")
+    assert narrow.evaluate("document.querySelector('#means .scroll').scrollLeft") > 0
+    assert method.bounding_box()["x"] == pytest.approx(before, abs=1)
+
+
+def test_sorted_rows_keep_their_place(visit):
+    page = visit(**at(390))
+    page.evaluate("for (const fold of document.querySelectorAll('details')) fold.open = true")
+    before = places(page, "auc-by-cell")
+    page.locator("#auc-by-cell thead th").last.get_by_role("button").click()
+    after = places(page, "auc-by-cell")
+    assert after != before
+    assert sorted(after) == sorted(before)
+    assert not page.evaluate(
+        "document.querySelector('#auc-by-cell tbody tr.place + tr.place') !== null"
+    )
+
+
+def test_all_sections_are_named_within_a_phone(visit):
+    page = visit(**at(390))
+    boxes = [link.bounding_box() for link in page.locator("nav a").all()]
+    assert len(boxes) == 6
+    assert all(box["x"] >= 0 and box["x"] + box["width"] <= 390 for box in boxes)
+    page.locator("nav a[href='#figures']").click()
+    bar, section = (page.locator(name).bounding_box() for name in ("nav", "#figures"))
+    assert section["y"] == pytest.approx(bar["y"] + bar["height"], abs=24)
+    assert section["y"] >= bar["y"] + bar["height"]
+
+
+def test_a_wide_table_uses_the_room_at_its_side(visit):
+    page = visit(**at(1440))
+    page.evaluate(
+        """for (const cell of document.querySelectorAll("#machines td:last-child"))
+             cell.textContent = "0123456789, 1123456789, 2123456789";"""
+    )
+    hidden = "document.querySelector('#machines .scroll')"
+    assert page.evaluate(f"{hidden}.offsetWidth > {hidden}.parentElement.offsetWidth")
+    assert page.evaluate(f"{hidden}.scrollWidth <= {hidden}.clientWidth")
+    assert page.evaluate("document.documentElement.scrollWidth") == 1440
+
+
 def test_a_figure_is_enlarged_by_keyboard(visit):
     page = visit()
     button = page.locator("button.zoom").nth(1)
@@ -246,6 +320,16 @@ def test_on_paper_verdicts_are_unfolded_and_links_are_words(visit):
     assert link.inner_text().startswith("Figure ")
     ink = "link => getComputedStyle(link).color"
     assert link.evaluate(ink) == page.locator("h1").evaluate(ink)
+    fold = page.locator("#means.short > details.fold")
+    mark = "fold => getComputedStyle(fold.querySelector('summary'), '::after').content"
+    assert fold.evaluate("fold => fold.open")
+    assert "not on paper" not in fold.evaluate(mark)
     page.evaluate("dispatchEvent(new Event('afterprint'))")
-    assert page.locator("details.claim[open]").count() == 0
+    page.evaluate("document.getElementById('means').classList.remove('short')")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    fold = page.locator("#means > details.fold")
+    assert not fold.evaluate("fold => fold.open")
+    assert "not on paper" in fold.evaluate(mark)
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert page.locator("details.claim[open], details.fold[open]").count() == 0
     assert page.pdf(format="A4", prefer_css_page_size=True).startswith(b"%PDF")

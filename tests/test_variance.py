@@ -127,6 +127,7 @@ def test_pieces_are_shares_and_whiskers_roots_of_the_variances(size):
     for root, (low, value, high, word) in zip(roots, found, strict=True):
         assert low <= value <= high
         assert float(word) == pytest.approx(root, rel=0.051)
+        assert word == "0" or len(word.replace(".", "").lstrip("0")) == 2, "two digits that count"
     assert picture.page.data["variance"].tolist() == pytest.approx([p for e in expected for p in e])
     assert picture.page.data["share"].tolist() == pytest.approx(
         [p / sum(e) for e in expected for p in e]
@@ -315,6 +316,39 @@ def test_where_there_is_nothing_to_draw_it_says_why(rows, why):
 
 
 # On paper
+
+
+@pytest.mark.parametrize("width", ["page", "column"])
+def test_large_and_small_parts_and_none_can_be_read_on_one_axis(width):
+    """Of a method whose parts are a thirtieth of another's, whiskers reach out of their markers."""
+    _, rows = crossed((6, 3, 2), methods=("baseline", "oversampling"))
+    middle = np.mean([row["auc"] for row in rows])
+    for row in rows:
+        if row["method"] == "oversampling":
+            row["auc"] = middle + (row["auc"] - middle) / 30
+        else:  # no part of the draw of images: what is left differs by replicate and run alone
+            rng = np.random.default_rng([row["replicate"], row["run"]])
+            row["auc"] = middle + 0.01 * rng.normal()
+    with printed(width):
+        axes = draw(rows).axes[1]
+    axes.figure.draw_without_rendering()
+    found = sizes(axes)
+    assert [word for _, value, _, word in found if value == 0] == ["0"]
+    assert max(v for _, v, _, _ in found) > 15 * min(v for _, v, _, _ in found if v)
+    (half,) = {line.get_markersize() / 2 * axes.figure.dpi / 72 for line in axes.lines}
+    for low, value, high, _ in found:
+        left, at, right = axes.transData.transform([(x, 0) for x in (low, value, high)])[:, 0]
+        assert right > at + half or high == 0
+        assert left < at - half or value == 0
+    zero = axes.transData.transform((0, 0))[0] - axes.bbox.x0
+    assert zero > 2 * half, "clear of the names on the left"
+    ticks = [label.get_text() for label in axes.get_xticklabels()]
+    assert ticks[0] == "0"
+    assert len(ticks) >= 3
+    assert [float(tick) for tick in ticks[2:]] == pytest.approx(
+        [10 * float(tick) for tick in ticks[1:-1]]
+    )
+    assert f"linear up to {ticks[1]} and logarithmic from there" in caption(axes.figure)
 
 
 OWN = "mine:" + "long_" * 12

@@ -13,14 +13,34 @@ function compare(a, b, numeric, sign) {
   return sign * (a - b);
 }
 
+// Each row with the heading that a phone has above it, where it has any.
+function headed(body) {
+  const rows = new Map();
+  let heading = null;
+  for (const row of body.rows) {
+    if (row.className === "place") heading = row;
+    else rows.set(row, heading);
+  }
+  return rows;
+}
+
 function sort(table, head) {
   const numeric = head.classList.contains("number");
   const falling = head.getAttribute("aria-sort") === "ascending";
   for (const other of table.tHead.rows[0].cells) other.removeAttribute("aria-sort");
   head.setAttribute("aria-sort", falling ? "descending" : "ascending");
-  const rows = [...table.tBodies[0].rows].map((row) => [value(row, head.cellIndex, numeric), row]);
+  const body = table.tBodies[0];
+  const headings = headed(body);
+  const rows = [...headings.keys()].map((row) => [value(row, head.cellIndex, numeric), row]);
   rows.sort(([a], [b]) => compare(a, b, numeric, falling ? -1 : 1));
-  table.tBodies[0].append(...rows.map(([, row]) => row));
+  body.replaceChildren();
+  let above = "";
+  for (const [, row] of rows) {
+    const heading = headings.get(row);
+    if (heading && heading.textContent !== above) body.append(heading.cloneNode(true));
+    above = heading && heading.textContent;
+    body.append(row);
+  }
 }
 
 for (const table of document.querySelectorAll("table.sortable")) {
@@ -62,7 +82,7 @@ unfold();
 
 let folded = [];
 addEventListener("beforeprint", () => {
-  folded = [...document.querySelectorAll("details.claim:not([open])")];
+  folded = [...document.querySelectorAll("details.claim:not([open]), .short > details.fold:not([open])")];
   for (const details of folded) details.open = true;
 });
 addEventListener("afterprint", () => {
