@@ -22,6 +22,9 @@ NEEDED = (
 )
 """Columns without which a record is nobody's."""
 
+NAMES = ("dataset", "model", "imbalance", "method")
+"""Words that are printed, and typeset in figures, where $ begins a formula."""
+
 SCORED = ("auc", "accuracy", "auc_per_class", "recall_per_class")
 """What a network that diverged lacks, and any other has."""
 
@@ -46,6 +49,9 @@ def faults(data: pd.DataFrame) -> Iterator[tuple[str, "pd.Series[bool]", str]]:
     """A column, the rows in which it is wrong, and what is needed there."""
     for name in data.columns.intersection([*NEEDED]):
         yield name, data[name].isna(), "a value"
+    for name in data.columns.intersection([*NAMES]):
+        odd = data[name].str.contains(r"[$\x00-\x1f]", regex=True, na=False)
+        yield name, odd, "a name without $ and control characters"
     for name, (low, high) in RANGES.items():
         if name in data:
             values = data[name].astype(float)

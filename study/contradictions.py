@@ -1,5 +1,6 @@
 """What no single key of a grid shows to be wrong, parts of the user's own among it."""
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
@@ -200,6 +201,8 @@ def _wrong_methods(grid: Grid) -> Iterable[Problem]:
             needed = "a word" if wrong else "a ratio, 1 or more"
             yield Problem(f"{path}: {key}", seen(getattr(row, key)), f"needed: {needed}")
             continue
+        if not re.fullmatch(r"[\w.+-]{1,100}", row.id):
+            yield Problem(f"{path}: id", seen(row.id), "needed: letters, digits, _ . + and -")
         if names.setdefault(row.id, choice.name) != choice.name or (
             row.id in METHODS and choice.name != row.id
         ):
