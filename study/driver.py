@@ -138,7 +138,7 @@ class Driver:
                 self._write(beat)
 
     def _write(self, beat: int = 0) -> None:
-        seconds = round(time.monotonic() - self._start, 1)
+        seconds = round(time.monotonic() - self._start, 3)
         card = replace(self._card, beat=beat, seconds=seconds, **self._told)
         with whole(self._path, replace=True) as out:
             out.write(json.dumps(asdict(card)).encode())
@@ -147,6 +147,16 @@ class Driver:
         with suppress(OSError):
             self._path.unlink(missing_ok=True)
             self._folder.rmdir()
+
+
+def forget_gone(store: Store) -> None:
+    """Remove the cards that killed drivers have left; those that may live stay."""
+    folder = store.folder / DRIVERS
+    with suppress(OSError):
+        for path, card in cards(folder):
+            if card.gone:
+                path.unlink(missing_ok=True)
+        folder.rmdir()
 
 
 def cards(folder: Shelf) -> Iterator[tuple[Shelf, Card]]:

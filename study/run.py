@@ -24,7 +24,7 @@ from study import __version__
 from study.command import Parser, go, guarded, place, positive, shelf, whole_number, word
 from study.counts import shortage
 from study.data import Dataset
-from study.driver import Driver
+from study.driver import Driver, forget_gone
 from study.engine import machine
 from study.engine.formulations import FORMULATIONS
 from study.engine.means import Means
@@ -92,6 +92,7 @@ def run(options: argparse.Namespace) -> int:
             if not screen.left and not options.only and not options.limit:
                 store.forget_checkpoints()
     else:
+        forget_gone(store)
         console.print("nothing left to do")
     ids = [row.id for due in whole for row in due.rows]
     damaged.clear()

@@ -86,6 +86,20 @@ def test_the_card_of_a_killed_process_is_known_at_once(store, holder, reaped):
     assert said[0].endswith("has ended without a word; its place is taken")
 
 
+def test_where_nothing_is_left_to_do_cards_of_the_killed_go_too(store, holder, grid_file, capsys):
+    words = [str(grid_file()), *INPROCESS, "--results", str(store.folder.parent)]
+    os.kill(holder.pid, signal.SIGKILL)
+    holder.wait()
+    assert main(words) == 0
+    (store.folder / "drivers").mkdir()
+    gone = Card("here", machine(), 999999, "5", "then", "study.run")
+    for name, card in (("a", gone), ("b", replace(gone, machine="another"))):
+        (store.folder / "drivers" / f"{name}.json").write_text(json.dumps(asdict(card)))
+    assert main(words) == 0
+    assert "nothing left to do" in capsys.readouterr().out
+    assert [card.machine for card in own(store)] == ["another"], "of that nothing is known"
+
+
 def test_a_process_of_the_same_number_is_another(store, holder):
     path, card = next(cards(store.folder / "drivers"))
     path.write_text(json.dumps(asdict(replace(card, started="1"))))

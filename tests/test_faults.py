@@ -408,7 +408,11 @@ def test_a_clock_that_is_set_back(place, whole, monkeypatch):
     at(-365)
     assert main([*words, "--limit", "8"]) == 0
     monkeypatch.undo()
-    years = Store(place / "results" / "tiny").read(["finished_at"])["finished_at"].to_pylist()
+    years = (
+        Store(place / "results" / "tiny")
+        .read(["record_id", "finished_at"])["finished_at"]
+        .to_pylist()
+    )
     assert len({year.year for year in years}) == 2
     settled("clock set back by two years", place, whole)
 
