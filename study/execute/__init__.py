@@ -14,8 +14,8 @@ from study.plan import Due, Job
 from study.results import Results
 from study.store import Store
 
-ATTEMPTS = 2
-"""How often a job is tried before it counts as failed."""
+ATTEMPTS = 3
+"""How often a job is tried before it counts as failed: nodes that are lent come and go."""
 
 
 @dataclass(frozen=True)
@@ -38,11 +38,14 @@ class Work:
 class Watch(Protocol):
     """Who is told how the jobs fare."""
 
+    def begun(self, job: Job) -> None:
+        """A worker has taken the job up; again where it is tried again."""
+
     def done(self, job: Job) -> None:
         """The job's results are in the store."""
 
     def failed(self, job: Job, traceback: str) -> None:
-        """Every attempt at the job raised; this is the last one's traceback."""
+        """Every attempt at the job failed; this tells of the last one, its last line why."""
 
     def note(self, text: str) -> None:
         """Something that a job has to say."""
@@ -50,18 +53,25 @@ class Watch(Protocol):
 
 @dataclass(frozen=True)
 class Place:
-    """Where the work is done; never what comes out of it.
+    """Where the work is done, for how long at most, and who else is told; never what comes of it.
 
     Without workers or address: as many as the cluster holds, and a cluster of one's own.
+    limit: seconds that a job may take; None: as study/limits.py has it.
+    log: names of loggers (study/execute/loggers.py).
     """
 
     means: Means
     workers: int | None = None
     address: str | None = None
+    limit: float | None = None
+    log: tuple[str, ...] = ()
 
 
 Executor = Callable[[Sequence[Due], Work, Watch, Place], None]
 """Gathers cases into jobs as the place wants them, and gets them done."""
+
+LOGGERS = ("mlflow", "tensorboard", "wandb")
+"""Who may be told of every job, each by an integration of Ray's; packages of their own."""
 
 EXECUTORS = {"ray": "study.execute.ray", "inprocess": "study.execute.inprocess"}
 

@@ -1,0 +1,133 @@
+"""Loggers, by name: Ray's own integrations, told of each job's means; what is stored is apart."""
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from ray import tune
+
+from study.errors import UserError, failure
+from study.remote import Remote
+from study.results import Results
+from study.store import Store
+
+TENSORBOARD, WANDB = "tensorboard", "wandb"
+"""Folders below the store."""
+
+
+def _mlflow(store: Store) -> Any:
+    integration = import_module("ray.air.integrations.mlflow")
+    return integration.MLflowLoggerCallback(experiment_name=store.folder.name)
+
+
+def _tensorboard(store: Store) -> Any:
+    folder = _disk(store, "tensorboard") / TENSORBOARD
+    base = import_module("ray.tune.logger.tensorboardx").TBXLoggerCallback
+
+    class Kept(base):  # type: ignore[misc, valid-type]
+        """Writes below the store: a trial's own folder goes with the run."""
+
+        def log_trial_start(self, trial: Any) -> None:
+            if trial in self._trial_writer:
+                self._trial_writer[trial].close()
+            self._trial_writer[trial] = self._summary_writer_cls(folder / str(trial))
+            self._trial_result[trial] = {}
+
+    return Kept()
+
+
+def _wandb(store: Store) -> Any:
+    folder = _disk(store, "wandb") / WANDB
+    folder.mkdir(parents=True, exist_ok=True)
+    integration = import_module("ray.air.integrations.wandb")
+    return integration.WandbLoggerCallback(
+        project=f"{store.folder.name}", group=store.folder.name, dir=str(folder)
+    )
+
+
+MAKERS: dict[str, tuple[str, Callable[[Store], Any]]] = {
+    "mlflow": ("mlflow", _mlflow),
+    "tensorboard": ("tensorboardX", _tensorboard),
+    "wandb": ("wandb", _wandb),
+}
+"""Each of LOGGERS -> the package it needs, which its extra names, and what makes it for a store."""
+
+
+def check(names: Sequence[str]) -> None:
+    """Refuse a name that no logger has, and a logger whose package is missing."""
+    for name in names:
+        if name not in MAKERS:
+            raise UserError(f"--log {name}: no such logger; allowed: {', '.join(MAKERS)}")
+        package, _ = MAKERS[name]
+        if find_spec(package) is None:
+            raise UserError(
+                f"--log {name}: needs the package {package}; to install it: "
+                f"pip install 'imbalance-study[{name}]'"
+            )
+
+
+def made(names: Sequence[str], store: Store, note: Callable[[str], None]) -> list[tune.Callback]:
+    """The loggers of these names; what goes wrong with one is said by `note`."""
+    return [Gentle(name, MAKERS[name][1](store), note) for name in names]
+
+
+def _disk(store: Store, name: str) -> Path:
+    if isinstance(store.folder, Remote):
+        raise UserError(
+            f"--log {name}: writes files beside the records; needed: --results on a disk"
+        )
+    return store.folder
+
+
+class Gentle(tune.Callback):
+    """A logger that stops no job: the first of its troubles is told, and it is not called again."""
+
+    def __init__(self, name: str, logger: Any, note: Callable[[str], None]):
+        self._name, self._logger, self._note = name, logger, note
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing: Tune pickles its callbacks for a restore that is not used."""
+        return {}
+
+    def setup(self, *words: Any, **info: Any) -> None:
+        self._call("setup", *words, **info)
+
+    def on_trial_start(self, *words: Any, **info: Any) -> None:
+        self._call("on_trial_start", *words, **info)
+
+    def on_trial_result(self, *words: Any, **info: Any) -> None:
+        self._call("on_trial_result", *words, **info)
+
+    def on_trial_complete(self, *words: Any, **info: Any) -> None:
+        self._call("on_trial_complete", *words, **info)
+
+    def on_trial_error(self, *words: Any, **info: Any) -> None:
+        self._call("on_trial_error", *words, **info)
+
+    def on_experiment_end(self, *words: Any, **info: Any) -> None:
+        self._call("on_experiment_end", *words, **info)
+
+    def _call(self, hook: str, *words: Any, **info: Any) -> None:
+        if self._logger is None:
+            return
+        try:
+            getattr(self._logger, hook)(*words, **info)
+        except Exception as error:  # a server's, a network's, a package's
+            self._logger = None
+            self._note(f"--log {self._name}: no longer told ({failure(error)})")
+
+
+def means(results: Results) -> dict[str, float]:
+    """The mean AUC and accuracy of a job's records by method, and the seconds of its networks."""
+    found: dict[str, list[float]] = defaultdict(list)
+    seconds = {row["training_id"]: row["seconds"] for row in results.records}
+    for row in results.records:
+        ratio = "" if row["to"] in (1, None) else f"_to_{row['to']:g}"
+        for name in ("auc", "accuracy"):
+            if row[name] is not None:
+                found[f"{name}/{row['method']}{ratio}"].append(row[name])
+    total = sum(value for value in seconds.values() if value is not None)
+    return {name: sum(some) / len(some) for name, some in found.items()} | {"seconds": total}
