@@ -4,7 +4,6 @@ import json
 import os
 import re
 import shutil
-import signal
 import socket
 import sys
 import sysconfig
@@ -12,12 +11,13 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import ray
-from ray._private import ray_constants
+from ray._private import ray_constants, services
 
 from study.errors import UserError
 from study.execute import Place
@@ -35,7 +35,7 @@ OWN_NAME = re.compile(r"([A-Za-z_]\w*)(\.\w+)*:[A-Za-z_]\w*")
 def connect(place: Place, grid: Grid) -> None:
     """Join the cluster at `address`, else start one here with a core a worker."""
     if place.address is None:
-        with _loopback(), _spared():
+        with _loopback(), _apart():
             ray.init("local", num_cpus=place.workers, include_dashboard=False, **QUIET)
         return
     _listen(place.address)
@@ -49,18 +49,16 @@ def connect(place: Place, grid: Grid) -> None:
 
 
 @contextmanager
-def _spared() -> Iterator[None]:
-    """Processes that are started within take no SIGTERM: a scheduler sends it to all there are, and
-    a driver whose cluster goes first is ended by Ray, in no order at all.
+def _apart() -> Iterator[None]:
+    """Ray's own processes that are started within get sessions of their own: a scheduler's SIGTERM
+    goes to a whole group, and a driver whose cluster ends first is ended by Ray, in no order.
     """
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    before = services.ConsolePopen
+    services.ConsolePopen = partial(before, start_new_session=True)
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        services.ConsolePopen = before
 
 
 @contextmanager
