@@ -50,6 +50,8 @@ def read_parts(
     A part that is damaged is an error that names it, or put into the list. One that goes meanwhile
     has been put into another, and all are listed again.
     """
+    if columns is not None and "record_id" not in columns:
+        return read_parts(folders, [*columns, "record_id"], damaged).select(columns)
     while True:
         found: list[DamagedError] | None = None if damaged is None else []
         try:

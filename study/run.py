@@ -236,6 +236,36 @@ def show(fields: dict[str, Any], title: str, as_json: bool) -> None:
         show_plan(terminal(), title, fields)
 
 
+def add_means(p: argparse.ArgumentParser) -> None:
+    """Where the data lie, and by what they are computed on: none of it changes a result."""
+    p.add_argument(
+        "--data",
+        type=place,
+        default=Path(os.environ.get("STUDY_DATA") or "data"),
+        metavar="DIR",
+        help="where data sets lie or are put (default: STUDY_DATA, else data)",
+    )
+    p.add_argument(
+        "--device",
+        choices=("auto", "cpu", "cuda"),
+        default="auto",
+        help="where the nets live (default: auto: CUDA where there is any)",
+    )
+    p.add_argument(
+        "--pack",
+        type=pack_size,
+        metavar="N",
+        help="networks trained in lockstep, or auto (default: one on a CPU; on a card as many as "
+        "its memory holds)",
+    )
+    p.add_argument(
+        "--formulation",
+        choices=("auto", *FORMULATIONS),
+        default="auto",
+        help="how packs are computed (default: auto: plain on a CPU, on a card the fastest)",
+    )
+
+
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     p = Parser("python -m study.run", "Run a grid, or what is left of it.")
@@ -259,13 +289,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="where records go, a folder a grid; or s3://..., gs://... (default: results)",
     )
-    p.add_argument(
-        "--data",
-        type=place,
-        default=Path(os.environ.get("STUDY_DATA") or "data"),
-        metavar="DIR",
-        help="where data sets lie or are put (default: STUDY_DATA, else data)",
-    )
+    add_means(p)
     p.add_argument(
         "--executor",
         choices=tuple(EXECUTORS),
@@ -283,25 +307,6 @@ def parser() -> argparse.ArgumentParser:
         type=whole_number,
         metavar="N",
         help="jobs at a time (default: one a core or a card; of a cluster, all it holds)",
-    )
-    p.add_argument(
-        "--device",
-        choices=("auto", "cpu", "cuda"),
-        default="auto",
-        help="where the nets live (default: auto: CUDA where there is any)",
-    )
-    p.add_argument(
-        "--pack",
-        type=pack_size,
-        metavar="N",
-        help="networks trained in lockstep, or auto (default: one on a CPU; on a card as many as "
-        "its memory holds)",
-    )
-    p.add_argument(
-        "--formulation",
-        choices=("auto", *FORMULATIONS),
-        default="auto",
-        help="how packs are computed (default: auto: plain on a CPU, on a card the fastest)",
     )
     p.add_argument(
         "--loaders",

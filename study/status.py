@@ -10,6 +10,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -193,10 +194,15 @@ def status(options: argparse.Namespace) -> int:
     if options.watch is None:
         console.print(shown([looker.look() for looker in lookers]))
         return 0
-    with Live(console=console, auto_refresh=False, transient=False) as live:
+    with (
+        Live(console=console, auto_refresh=False) if console.is_terminal else nullcontext() as live
+    ):
         while True:
             standings = [looker.look() for looker in lookers]
-            live.update(shown(standings), refresh=True)
+            if live:
+                live.update(shown(standings), refresh=True)
+            else:
+                console.print(shown(standings))
             if not any(one.driver is not None and not one.driver.gone for one in standings):
                 return 0
             time.sleep(options.watch)

@@ -6,27 +6,24 @@ if __name__ == "__main__":  # Ctrl-C during the imports ends the process and say
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 import argparse
-import os
 import random
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import pairwise
-from pathlib import Path
 
 import pyarrow as pa
 from rich.console import Console
 
 from study.anew import Planned, drawn, named, recompute
-from study.command import Parser, go, guarded, place, shelf, word
+from study.command import Parser, go, guarded, shelf, word
 from study.compare import Change, Comparison, compare, in_packs
-from study.engine.formulations import FORMULATIONS
 from study.engine.means import Means
 from study.errors import UserError, shorten
 from study.grid import Grid
 from study.parts import DamagedError, find_parts, read_all
 from study.plan import Due, Row, plan
 from study.results import Record
-from study.run import choose_device, pack_size
+from study.run import add_means, choose_device
 from study.screen import terminal
 from study.sound import at_odds, strange, wrong
 from study.store import GRID
@@ -210,31 +207,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--seed", type=number, metavar="N", help="draws the same again (default: another each time)"
     )
-    p.add_argument(
-        "--data",
-        type=place,
-        default=Path(os.environ.get("STUDY_DATA") or "data"),
-        metavar="DIR",
-        help="where data sets lie or are put (default: STUDY_DATA, else data)",
-    )
-    p.add_argument(
-        "--device",
-        choices=("auto", "cpu", "cuda"),
-        default="auto",
-        help="where the nets live (default: auto: CUDA where there is any)",
-    )
-    p.add_argument(
-        "--pack",
-        type=pack_size,
-        metavar="N",
-        help="networks trained in lockstep, or auto (default)",
-    )
-    p.add_argument(
-        "--formulation",
-        choices=("auto", *FORMULATIONS),
-        default="auto",
-        help="how packs are computed (default: auto, as in study.run)",
-    )
+    add_means(p)
     return p
 
 

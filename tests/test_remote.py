@@ -17,6 +17,7 @@ from study.parts import find_parts
 from study.remote import Remote, parse
 from study.run import main
 from study.schema import VOLATILE
+from study.status import main as status
 from study.store import Store
 from study.upkeep import main as upkeep
 
@@ -100,6 +101,9 @@ def test_a_run_stores_in_a_bucket_what_it_stores_on_disk(bucket, grid_file, tmp_
     assert main([grid, *INPROCESS, "--results", address, "--limit", "1"]) == 0
     store, disk = Store(parse(address) / "tiny"), Store(tmp_path / "here" / "tiny")
     assert len(store.records()) == 2
+    capsys.readouterr()
+    assert status([bucket("results/tiny")]) == 0
+    assert "2 of 4 records" in capsys.readouterr().out
     assert main([grid, *INPROCESS, "--results", address]) == 0
     assert stable(store) == stable(disk)
     assert store.predictions([None]) == disk.predictions([None])

@@ -42,6 +42,11 @@ def test_what_is_written_is_read_as_it_was(store, work):
     assert store.records() == {r["record_id"] for r in expected}
 
 
+def test_columns_come_in_the_order_of_the_ids_whether_these_are_among_them(store):
+    assert store.read(["auc"])["auc"] == store.read()["auc"]
+    assert store.read(["auc"]).column_names == ["auc"]
+
+
 def test_the_metadata_says_version_and_volatile_columns(store):
     for path in store.folder.rglob("*.parquet"):
         metadata = pq.read_schema(path).metadata
