@@ -50,6 +50,9 @@ def runs_out():
 def hangs():
     time.sleep(3600)
 
+def waits():
+    time.sleep(60)
+
 def dies():  # as at the hands of the kernel, when memory is short
     os.kill(os.getpid(), signal.SIGKILL)
 
@@ -60,9 +63,11 @@ def weigh(counts):
         what, times = file.name.split("-")[1:]
         for number in range(int(times)):
             try:
-                (here / f"done-{number}").touch(exist_ok=False)
+                done = (here / f"done-{number}").open("x")
             except FileExistsError:
                 continue
+            with done:
+                done.write(f"{os.getpid()}\\n")
             globals()[what]()
 '''
 
@@ -243,18 +248,16 @@ def test_a_job_that_hangs_in_process(place, whole):
 @pytest.mark.slow
 def test_a_worker_killed_from_outside(place, whole):
     """As by hand, or by a scheduler that is short of memory."""
+    tries = 2
+    tell(place, "waits", tries)
     process = start(place, place / "results", *RAY)
-    tries = 0
-    while process.poll() is None and tries < 2:
-        words = ["pgrep", "-s", str(process.pid), "-f", "ray::Trial"]
-        found = subprocess.run(words, capture_output=True, text=True).stdout.split()
-        if found and stored(place) > 2 * tries:
-            with suppress(ProcessLookupError):
-                os.kill(int(found[0]), signal.SIGKILL)
-            tries += 1
-        time.sleep(0.05)
+    for number in range(tries):
+        told = place / f"done-{number}"
+        while not (told.exists() and told.read_text().endswith("\n")):
+            assert process.poll() is None
+            time.sleep(0.02)
+        os.kill(int(told.read_text()), signal.SIGKILL)
     finish(process)
-    assert tries, "no worker was seen"
     settled("worker killed from outside, Ray", place, whole, tries, RAY)
 
 
