@@ -35,9 +35,11 @@ def studies(results: Shelf, names: Sequence[str] = ()) -> dict[str, Shelf]:
         if folder.is_dir() and find_parts(folder / "records")
     }
     if not found:
-        raise UserError(
-            f"--results {results}: no records in it yet; python -m study.run makes them"
-        )
+        if find_parts(results / "records"):
+            wrong = f"is one study; --results {results.parent} --study {results.name} names it"
+        else:
+            wrong = "no records in it yet; python -m study.run makes them"
+        raise UserError(f"--results {results}: {wrong}")
     for name in names:
         if name not in found:
             near = nearest(name, found) or f"; there: {', '.join(found)}"

@@ -827,6 +827,14 @@ def test_no_folder_of_results(command, tmp_path):
     assert "results: not a folder" in command()[2]
 
 
+def test_a_study_in_the_place_of_the_folder_of_several(store, command):
+    folder = store([record("step", 10, 0.5, 0, "baseline")])
+    code, _, err = command("--results", str(folder))
+    assert code == 2
+    wrong = f"is one study; --results {folder.parent} --study made_up names it"
+    assert err.endswith(f"--results {folder}: {wrong}\n")
+
+
 def test_no_records(store, command, tmp_path):
     (tmp_path / "results" / "figures").mkdir(parents=True)
     code, _, err = command()
