@@ -20,10 +20,11 @@ quickstart: $(READY)  ## install, run the quickstart grid, draw its figures and 
 setup: $(READY)  ## install only
 
 test: $(READY)  ## everything but the slow tests
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not alone"
 
 test-slow: $(READY)  ## the slow tests
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m slow
+	$(BIN)/python -m pytest -m alone
 
 check: $(READY)  ## format, lint and types
 	$(BIN)/ruff format --check .

@@ -198,11 +198,20 @@ def wilcoxon(differences: Floats) -> float:
     if len(known) > EXACT:
         return float(stats.wilcoxon(known, zero_method="pratt").pvalue)
     twice = np.rint(2 * stats.rankdata(np.abs(known))).astype(int)  # ties have half ranks
-    chance = np.ones(1)  # of each sum of the ranks of positive ones; a zero has a rank and no sign
-    for rank in twice[known != 0]:
-        chance = (np.pad(chance, (rank, 0)) + np.pad(chance, (0, rank))) / 2
+    chance = sums(tuple(sorted(twice[known != 0])))  # a zero has a rank and no sign
     own = int(twice[known > 0].sum())
     return min(1.0, 2 * float(min(chance[: own + 1].sum(), chance[own:].sum())))
+
+
+@lru_cache(maxsize=1000)  # without ties the ranks of all cells of one size are the same
+def sums(ranks: tuple[int, ...]) -> Floats:
+    """The chance of each sum of these ranks where each of them is in it or not by a fair coin."""
+    chance = np.zeros(sum(ranks) + 1)
+    chance[0] = 1
+    for rank in ranks:
+        chance /= 2
+        chance[rank:] += chance[:-rank].copy()
+    return chance
 
 
 def holm(ps: Floats) -> Floats:

@@ -93,23 +93,14 @@ def test_every_way_of_running_gives_the_same_records(grid, expected, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("signum", "reaches"),
-    [
-        (signal.SIGINT, os.killpg),  # as Ctrl-C does
-        (signal.SIGTERM, os.kill),
-    ],
-)
-def test_a_run_stopped_half_way_and_resumed_gives_the_same_records(
-    grid_file, tmp_path, signum, reaches
-):
+def test_a_run_stopped_by_ctrl_c_and_resumed_gives_the_same_records(grid_file, tmp_path):
     grid = grid_file(**CHANGES | {"replicates": 5}, recipe={"iterations": 60})
     finish(start(grid, tmp_path / "whole", "--executor", "inprocess"))
     process = start(grid, tmp_path / "cut", "--workers", "2")
     store = Store(tmp_path / "cut" / "tiny")
     while not list(store.folder.glob("records/*.parquet")) and process.poll() is None:
         time.sleep(0.02)
-    reaches(process.pid, signum)
+    os.killpg(process.pid, signal.SIGINT)  # all its processes, as a terminal does
     _, err = process.communicate(timeout=30)
     assert process.returncode == 130
     assert "the same command goes on from there" in err
@@ -127,7 +118,6 @@ MOODY = '''
 
 import ctypes
 import os
-import signal
 import sys
 import time
 from pathlib import Path
@@ -141,24 +131,12 @@ def once(tries):
         raise ZeroDivisionError("a bad day")
 
 
-def always(tries):
-    raise ZeroDivisionError("a bad life")
-
-
 def hang(tries):
     time.sleep(600)
 
 
 def hold(tries):
     ctypes.PyDLL(None).sleep(600)  # keeps Python's lock
-
-
-def kill(tries):
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-def memory(tries):
-    bytearray(1 << 60)
 
 
 def wrong(tries):
@@ -177,7 +155,7 @@ def loss(mood):
     return weights
 
 
-for mood in (once, always, hang, hold, kill, memory, wrong):
+for mood in (once, hang, hold, wrong):
     globals()[f"{mood.__name__}_loss"] = loss(mood)
     globals()[mood.__name__] = Method(
         f"{mood.__name__}", mood.__name__, loss=f"moody:{mood.__name__}_loss"
@@ -263,7 +241,7 @@ def attempts(folder):
 
 @pytest.mark.slow
 def test_each_fault_of_a_job_is_met_three_times_and_told_and_the_others_go_on(moody, tmp_path):
-    faults = ["once", "always", "hang", "kill", "memory", "hold"]
+    faults = ["once", "hang", "hold"]
     lines = told(moody(*faults, replicates=1), tmp_path / "results", limit=5)
     done = {line[1][0] for line in lines if line[0] == "done"}
     failed = {line[1][0]: line[2] for line in lines if line[0] == "failed"}
@@ -278,9 +256,6 @@ def test_each_fault_of_a_job_is_met_three_times_and_told_and_the_others_go_on(mo
     )
     assert all(len(set(pids)) == len(pids) for pids in tried.values()), "each in a fresh process"
 
-    assert "ZeroDivisionError: a bad life" in failed["always"].strip().splitlines()[-1]
-    assert failed["memory"].strip().splitlines()[-1] == "MemoryError"
-    assert "process died" in failed["kill"].splitlines()[-1]
     for fault in ("hang", "hold"):
         assert "time limit of 0.083 min" in failed[fault].splitlines()[-1]
         assert "--job-minutes" in failed[fault].splitlines()[-1]

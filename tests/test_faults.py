@@ -343,6 +343,7 @@ def flipped(part):
     part.write_bytes(content)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("harm", [truncated, garbage, empty])
 def test_a_part_that_is_damaged(place, whole, harm):
     finish(start(place, place / "results", *INPROCESS))
@@ -363,6 +364,7 @@ def test_a_part_with_one_bit_flipped(place, whole):
     settled("part with a bit flipped", place, whole)
 
 
+@pytest.mark.slow
 def test_a_part_of_another_schema(place, whole):
     """It may be of a later version of this program: it is named, and left."""
     results = place / "results"
@@ -391,6 +393,7 @@ def test_two_drivers_at_once(place, whole):
     settled("two drivers on one store", place, whole)
 
 
+@pytest.mark.slow
 def test_a_clock_that_is_set_back(place, whole, monkeypatch):
     """By a year, with half of the cases done, and forward again."""
     words = [str(place / "tiny.yaml"), *INPROCESS, "--results", str(place / "results")]

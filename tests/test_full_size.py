@@ -11,7 +11,7 @@ from analysis import load
 from tests.conftest import ROOT
 from tests.full_size import IN_ALL, write
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.alone
 
 SECONDS, KILOBYTES = 60, 2 * 1024**2
 

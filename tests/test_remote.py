@@ -123,6 +123,7 @@ def test_a_run_stores_in_a_bucket_what_it_stores_on_disk(bucket, grid_file, tmp_
     assert names(store.folder) == names(disk.folder), "the same files, and no card of a driver"
 
 
+@pytest.mark.slow
 def test_jobs_under_ray_store_in_a_bucket(bucket, grid_file, tmp_path):
     grid, address = grid_file(), bucket("results")
     assert main([str(grid), *INPROCESS, "--results", str(tmp_path)]) == 0
