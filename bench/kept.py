@@ -15,7 +15,9 @@ from bench.napping import FIRST, SUBTRACTED
 from bench.naps import drawn
 from bench.race import ROOT
 from study.errors import UserError
+from study.execute.writer import FOLD
 from study.grid import Grid
+from study.parts import find_parts
 from study.plan import Due, Job
 from study.store import Store
 
@@ -67,6 +69,13 @@ def fill(store: Store, grid: Grid, dues: Sequence[Due]) -> None:
     with ThreadPoolExecutor() as pool:
         for _ in pool.map(lambda due: store.write(drawn(Job((due,)), grid)), dues):
             pass
+
+
+def fold(store: Store) -> None:
+    """Put each thousand parts into one, as the writer of a run does while they come."""
+    parts = find_parts(store.folder)
+    for end in range(FOLD, len(parts) + 1, FOLD):
+        store.fold(parts[end - FOLD : end])
 
 
 def come_back(store: Path, words: Sequence[str]) -> Kept:

@@ -132,9 +132,9 @@ def found_with(**others):
         "workers": 2,
         "machine": describe("cpu"),
         "plan": 9.5,
-        "before": store,
+        "loose": store,
         "compacting": 60.0,
-        "after": replace(store, files=2, bytes=60_000_000),
+        "folded": replace(store, files=2, bytes=60_000_000),
         "ran": Ran(800, 20, 30, 31.4, 7100, [500.0 + 11 * tenth for tenth in range(11)]),
         "busy": 0.1,
     }
@@ -148,7 +148,7 @@ def test_the_figures_are_shown(capsys):
     words = " ".join(said.split())
     assert "--plan of 22,500 jobs, nothing done: 9.5 s" in words
     assert "a part a job, cold 20,001 500.0 560.0 30.0 s 11.0 s 19.5 s 50.0 s" in words
-    assert "compacted, warm 2 60.0 560.0 20.0 s 8.0 s 12.5 s 40.0 s" in words
+    assert "as a run leaves them, warm 2 60.0 560.0 20.0 s 8.0 s 12.5 s 40.0 s" in words
     assert "31.4 ms each beside it (asked: under 40), 7.1 s at most; 800 s in all" in words
     assert "MB: 500, 511," in words
     assert "DISTURBED" not in words
@@ -187,15 +187,16 @@ def test_a_command_that_fails_is_told_of_in_its_last_words(tmp_path):
 
 
 @pytest.mark.slow
-def test_every_measurement_is_made(tmp_path, capsys):
+def test_every_measurement_is_made(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(kept, "FOLD", 8)
     out = tmp_path / "scale.json"
     words = ["--jobs", "30", "--done", "20", "--sleep", "0.01", "--out", str(out)]
     assert scale.main(words) == 0
     found = json.loads(out.read_text())
-    before, after = found["before"], found["after"]
-    assert (before["files"], after["files"]) == (21, 2)  # the grid is one
-    assert after["bytes"] < before["bytes"] / 3
-    for store in (before, after):
+    loose, folded = found["loose"], found["folded"]
+    assert (loose["files"], folded["files"]) == (21, 7), "the grid, two of eight parts, and four"
+    assert folded["bytes"] < loose["bytes"] / 2
+    for store in (loose, folded):
         for times in (store["cold"], store["warm"]):
             assert 0 < times["subtracted"] < times["begun"]
             assert times["plan"] > 0
