@@ -36,15 +36,15 @@ takes as long for each.
 """
 
 
-def measure(grid: Grid, means: Means, dues: Sequence[Due]) -> Pace:
-    """Time each kind of work once, in packs that the device takes and the work fills. The reading
-    of images that stay on disk is not in it.
+def measure(grid: Grid, means: Means, nets: int) -> Pace:
+    """Time each kind of work once, in packs that the device takes and so many networks fill. The
+    reading of images that stay on disk is not in it.
     """
     machine.settle()
     net, recipe = grid.net, grid.recipe
     _check_room(grid)
     most = MOST if means.device == "cuda" else ENOUGH
-    k = max(1, min(room(net, recipe, means, images=0), count(dues).full, most))
+    k = max(1, min(room(net, recipe, means, images=0), nets, most))
     how = choose(net, recipe, means, k)
     batch, laps = recipe.batch, LAPS
     if means.device == "cpu" and 3 * net.products * batch * k > LIGHT:

@@ -34,7 +34,7 @@ from study.execute import EXECUTORS, LOGGERS, Place, Work, executor
 from study.grid import Grid
 from study.gridfile import read_grid
 from study.parts import DamagedError
-from study.plan import Due, plan, remaining
+from study.plan import Due, count, plan, remaining
 from study.screen import Screen, plan_fields, show_plan, show_summary, terminal
 from study.store import Store
 
@@ -68,7 +68,7 @@ def run(options: argparse.Namespace) -> int:
     if options.plan:
         workers = where.workers or machine.cores()
         means = replace(where.means, device=machine.pick_device(options.device))
-        pace = measure(grid, means, left) if left else None
+        pace = measure(grid, means, count(left).full) if left else None
         seconds = estimate(left, grid, pace, workers) if pace else 0.0
         fields = plan_fields(grid.name, str(store.folder), whole, left, seconds, workers)
         show(fields, grid.title, options.json)

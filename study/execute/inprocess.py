@@ -9,7 +9,7 @@ from study.execute import ATTEMPTS, Place, Watch, Work
 from study.execute.watchdog import Overtime, alarmed
 from study.execute.writer import Writer
 from study.limits import limit
-from study.plan import Due, Job, gather
+from study.plan import Due, Job, count, gather
 
 
 def execute(dues: Sequence[Due], work: Work, watch: Watch, place: Place) -> None:
@@ -25,7 +25,7 @@ def execute(dues: Sequence[Due], work: Work, watch: Watch, place: Place) -> None
 def paced(dues: Sequence[Due], work: Work, watch: Watch, place: Place) -> Pace | None:
     """The pace of this machine; None, with a note, where a network cannot be rehearsed."""
     try:
-        return measure(work.grid, place.means, dues)
+        return measure(work.grid, place.means, count(dues).full)
     except OWN as error:
         watch.note(f"the time of a job cannot be estimated ({failure(error)})")
         return None

@@ -13,7 +13,7 @@ from study.execute import Place, Watch, Work
 from study.execute.inprocess import paced
 from study.execute.needs import Needs
 from study.grid import Grid
-from study.plan import Due
+from study.plan import Due, count
 
 
 def rehearsed(
@@ -31,7 +31,7 @@ def rehearsed(
         num_cpus=needs.cores, num_gpus=needs.cards, label_selector=needs.labels()
     )
     try:
-        pace, memory, wrong = ray.get(task.remote(work.grid, place.means, list(dues)))
+        pace, memory, wrong = ray.get(task.remote(work.grid, place.means, count(dues).full))
     except ray.exceptions.RayError as error:
         raise UserError(f"--address {place.address}: a node cannot run the grid: {error}") from None
     if wrong and not place.limit:
@@ -39,11 +39,11 @@ def rehearsed(
     return pace, memory if place.address else 0
 
 
-def _rehearse(grid: Grid, means: Means, dues: list[Due]) -> tuple[Pace | None, int, str]:
+def _rehearse(grid: Grid, means: Means, nets: int) -> tuple[Pace | None, int, str]:
     """The pace, the most memory that this process has held, and why there is no pace."""
     pace, wrong = None, ""
     try:
-        pace = measure(grid, means, dues)
+        pace = measure(grid, means, nets)
     except OWN as error:
         wrong = failure(error)
     unit = 1 if sys.platform == "darwin" else 1024
