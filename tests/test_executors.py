@@ -24,7 +24,7 @@ from study.errors import UserError
 from study.execute import LOGGERS, Place, Work, executor
 from study.execute.needs import Machine, Needs, needs, workers
 from study.parts import find_parts
-from study.plan import plan
+from study.plan import gather, plan
 from study.results import Results
 from study.schema import VOLATILE
 from study.store import Store
@@ -169,7 +169,7 @@ from study.engine.means import Means
 from study.errors import UserError
 from study.execute import LOGGERS, Place, Work, executor
 from study.gridfile import read_grid
-from study.plan import plan
+from study.plan import gather, plan
 from study.store import Store
 
 
@@ -395,6 +395,32 @@ def test_what_the_watch_raises_stops_the_run(monkeypatch):
     monkeypatch.setattr(trials, "fit", fit)
     with pytest.raises(OSError, match="No space left"):
         trials.finish([job_of(tiny_grid())], None, Full())
+
+
+def test_what_tune_stores_with_every_trial_does_not_grow_with_the_jobs(monkeypatch):
+    """It pickles the configuration for each trial, and all of them every few seconds."""
+    from ray import cloudpickle, tune
+
+    from study.execute import trials
+
+    sizes = []
+
+    class Tuner:
+        def __init__(self, trainable, param_space, tune_config, run_config):
+            run_config.storage_path = None
+            sizes.append(len(cloudpickle.dumps([tune_config, run_config])))
+
+        def fit(self):
+            pass
+
+    monkeypatch.setattr(tune, "Tuner", Tuner)
+    monkeypatch.setattr(tune, "with_parameters", lambda trainable, **shared: trainable)
+    crew = trials.Crew(None, Means("cpu"), None, Needs(1, 0), 2, lambda job: 60.0)
+    jobs = gather(plan(tiny_grid(replicates=50)), 1, 1)
+    assert len(jobs) == 50
+    for some in (jobs[:1], jobs):
+        trials.fit(some, crew, trials.Relay(None, crew))
+    assert sizes[0] == sizes[1]
 
 
 def _tensorboard(folder):

@@ -186,6 +186,14 @@ class Relay(tune.Callback):
         if self.error:
             raise Stop
 
+    def name(self, trial: Any) -> str:
+        """What loggers call a trial's job: its first case, and what tells it from others of that.
+
+        Tune stores its maker of names with every trial, and so no closure over the jobs.
+        """
+        job = self._job(trial)
+        return f"{job.dues[0].case.id}-{job.id[:6]}"
+
     def note(self, text: str) -> None:
         """A line for the watch."""
         self._told.append(partial(self._watch.note, text))
@@ -262,7 +270,7 @@ def fit(jobs: Sequence[Job], crew: Crew, relay: Relay) -> None:
                 reuse_actors=True,
                 max_concurrent_trials=crew.workers or 0,
                 scheduler=NoOrder(),
-                trial_name_creator=lambda trial: name(jobs[trial.config["job"]]),
+                trial_name_creator=relay.name,
             ),
             run_config=tune.RunConfig(
                 name="jobs",
@@ -274,8 +282,3 @@ def fit(jobs: Sequence[Job], crew: Crew, relay: Relay) -> None:
                 callbacks=[relay, *crew.loggers(relay.note)],
             ),
         ).fit()
-
-
-def name(job: Job) -> str:
-    """What loggers call a job: its first case, and what tells it from others of that case."""
-    return f"{job.dues[0].case.id}-{job.id[:6]}"
