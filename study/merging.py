@@ -16,7 +16,7 @@ from study.compare import Change, compare, in_packs
 from study.driver import Driver
 from study.errors import UserError, shorten
 from study.grid import Grid
-from study.parts import find_parts, read_all, read_part, repeated, whole, write_part
+from study.parts import find_parts, read_part, read_rows, repeated, whole, write_part
 from study.plan import plan
 from study.remote import Shelf
 from study.results import Record, labels_of
@@ -121,7 +121,7 @@ def survey(into: Store, sources: Sequence[Store]) -> Findings:
 
 def once(store: Store, conflicts: list[str]) -> pa.Table:
     """Every record of a store, once; of two of one id that differ neither is the right one."""
-    every = read_all(find_parts(store.folder))
+    every = read_rows([store.folder])
     again, packed = repeated(every), in_packs(every)
     for place in np.flatnonzero(again.to_numpy(zero_copy_only=False)):
         first, then = every.slice(place - 1, 2).to_pylist()

@@ -3,13 +3,13 @@
 import errno
 import os
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
 from io import BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +19,8 @@ import pyarrow.parquet as pq
 from study.errors import UserError, line, shorten
 from study.remote import Remote, Shelf
 from study.schema import SCHEMA, SINCE, VERSION
+
+Read = TypeVar("Read")
 
 PART = ".parquet"
 
@@ -47,21 +49,44 @@ def read_parts(
 ) -> pa.Table:
     """Every record below these folders, once, in the order of its id.
 
-    A part that is damaged is an error that names it, or put into the list. One that goes meanwhile
-    has been put into another, and all are listed again.
+    A part that is damaged is an error that names it, or put into the list.
     """
     if columns is not None and "record_id" not in columns:
         return read_parts(folders, [*columns, "record_id"], damaged).select(columns)
-    while True:
-        found: list[DamagedError] | None = None if damaged is None else []
-        try:
-            parts = [part for folder in folders for part in find_parts(folder)]
-            table = read_all(parts, columns, found)
-        except FileNotFoundError:
-            continue
+    table = read_rows(folders, columns, damaged)
+    return table.filter(pc.invert(repeated(table)))
+
+
+def read_rows(
+    folders: Sequence[Shelf],
+    columns: list[str] | None = None,
+    damaged: list[DamagedError] | None = None,
+) -> pa.Table:
+    """The same, with every record as often as it is stored."""
+    known = len(damaged or ())
+
+    def read(parts: Sequence[Shelf]) -> pa.Table:
         if damaged is not None:
-            damaged += found or []
-        return table.filter(pc.invert(repeated(table)))
+            del damaged[known:]  # what was found before a part had gone
+        return read_all(parts, columns, damaged)
+
+    return listed(folders, read)
+
+
+def listed(folders: Sequence[Shelf], read: Callable[[Sequence[Shelf]], Read]) -> Read:
+    """What is read of the parts below these folders. One that goes meanwhile has been put into
+    another, and all are listed again.
+    """
+    before: list[Shelf] = []
+    while True:
+        parts = [part for folder in folders for part in find_parts(folder)]
+        try:
+            return read(parts)
+        except FileNotFoundError as error:
+            if parts == before:  # as a link that leads nowhere
+                name = error.filename or error
+                raise UserError(f"{name}: cannot be read (no such file, though listed)") from None
+            before = parts
 
 
 def repeated(table: pa.Table) -> pa.Array:

@@ -23,7 +23,7 @@ from study.command import Parser, go, guarded, positive, shelf
 from study.driver import DRIVERS, Card, cards
 from study.errors import UserError, shorten
 from study.grid import Grid
-from study.parts import DamagedError, find_parts, read_part
+from study.parts import DamagedError, listed, read_part
 from study.plan import Due, plan
 from study.remote import Shelf
 from study.screen import duration, terminal
@@ -107,7 +107,8 @@ class Looker:
         """How the store stands now, while others may be writing there."""
         grid, whole = self._plan()
         damaged: list[DamagedError] = []
-        records = self._records(damaged)
+        folder = self._store.folder / PARTS
+        records = listed([folder], lambda parts: self._records(parts, damaged))
         kept = self._store.predictions([split for split, _ in grid.dataset.identities()])
         written = [*cards(self._store.folder / DRIVERS)]
         running = {case for _, card in written if not card.gone for case in card.running}
@@ -142,10 +143,11 @@ class Looker:
             self._planned = content, grid, plan(grid)
         return self._planned[1:]
 
-    def _records(self, damaged: list[DamagedError]) -> set[str]:
-        """The ids of the records; a part that has gone meanwhile was merged into another."""
+    def _records(self, parts: Sequence[Shelf], damaged: list[DamagedError]) -> set[str]:
+        """The ids of the records."""
         records: set[str] = set()
-        for part in find_parts(self._store.folder / PARTS):
+        damaged.clear()  # of parts listed before
+        for part in parts:
             name = str(part)
             try:
                 if name not in self._read:
@@ -153,8 +155,7 @@ class Looker:
                     self._read[name] = frozenset(ids)
                 records |= self._read[name]
             except DamagedError as error:
-                if part.exists():
-                    damaged.append(error)
+                damaged.append(error)
         return records
 
     def _failures(self) -> dict[str, str]:

@@ -20,7 +20,7 @@ from study.compare import Change, Comparison, compare, in_packs
 from study.engine.means import Means
 from study.errors import UserError, shorten
 from study.grid import Grid
-from study.parts import DamagedError, find_parts, read_all
+from study.parts import DamagedError, read_rows
 from study.plan import Due, Row, plan
 from study.results import Record
 from study.run import add_means, choose_device
@@ -59,7 +59,7 @@ def verify(options: argparse.Namespace) -> int:
     means.check(grid.recipe.precision, str(store.folder))
     known = {row.id: (due, row) for due in plan(grid) for row in due.rows}
     damaged: list[DamagedError] = []
-    records = read_all(find_parts(store.folder), damaged=damaged)
+    records = read_rows([store.folder], damaged=damaged)
     found = [str(one) for one in damaged] + list(examine(records, known, grid))
     for line in shortened(found):
         console.print(line, style="red")

@@ -139,6 +139,19 @@ def test_a_part_is_read_once_and_may_be_merged_meanwhile(half, monkeypatch):
     assert looker.look() == first
 
 
+def test_parts_merged_while_it_looks_are_listed_again(half, monkeypatch):
+    from study import status
+
+    first, read = Looker(half.folder).look(), status.read_part
+
+    def late(part, columns):
+        half.compact()
+        return read(part, columns)
+
+    monkeypatch.setattr(status, "read_part", late)
+    assert Looker(half.folder).look() == first
+
+
 def test_a_damaged_part_is_told_of_and_left(half, capsys):
     part = find_parts(half.folder)[0]
     part.write_bytes(b"garbage")

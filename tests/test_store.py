@@ -10,6 +10,7 @@ import pytest
 from study import parts
 from study.errors import UserError
 from study.job import run_job
+from study.parts import find_parts
 from study.plan import Due, Job, plan
 from study.schema import SCHEMA, VOLATILE
 from study.store import Store
@@ -97,6 +98,30 @@ def test_a_damaged_part_is_an_error_that_names_it(store, spoil):
     path.write_bytes(spoil(path.read_bytes()))
     with pytest.raises(UserError, match=str(path)):
         store.read()
+
+
+def test_a_part_that_is_listed_and_not_there_is_an_error_and_no_endless_search(store):
+    (store.folder / "records" / "lost.parquet").symlink_to("nowhere")
+    with pytest.raises(UserError, match=r"lost.parquet: cannot be read \(no such file, though"):
+        store.read()
+
+
+def test_parts_merged_while_they_are_read_are_listed_again(store, monkeypatch):
+    """What was damaged among them is told of once."""
+    expected, read = store.read(), parts.read_part
+    (store.folder / "records" / "0.parquet").write_bytes(b"garbage")
+
+    whole, once = find_parts(store.folder)[1:], iter([True])
+
+    def late(part, columns=None):
+        if next(once, False):
+            store.fold(whole)
+        return read(part, columns)
+
+    monkeypatch.setattr(parts, "read_part", late)
+    damaged = []
+    assert store.read(damaged=damaged).equals(expected)
+    assert [trouble.part.name for trouble in damaged] == ["0.parquet"]
 
 
 def test_a_part_of_another_schema_is_refused_by_its_version(store):
