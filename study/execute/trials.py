@@ -2,7 +2,7 @@
 
 import tempfile
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -140,7 +140,7 @@ class Relay(tune.Callback):
     """
 
     def __init__(self, watch: Watch, crew: Crew):
-        self.jobs: Sequence[Job] = ()
+        self.jobs: Mapping[str, Job] = {}
         self.over: set[str] = set()
         self.error: Exception | None = None
         self._watch, self._crew = watch, crew
@@ -185,14 +185,6 @@ class Relay(tune.Callback):
         self.tell()
         if self.error:
             raise Stop
-
-    def name(self, trial: Any) -> str:
-        """What loggers call a trial's job: its first case, and what tells it from others of that.
-
-        Tune stores its maker of names with every trial, and so no closure over the jobs.
-        """
-        job = self._job(trial)
-        return f"{job.dues[0].case.id}-{job.id[:6]}"
 
     def note(self, text: str) -> None:
         """A line for the watch."""
@@ -256,8 +248,8 @@ def finish(jobs: Sequence[Job], crew: Crew, watch: Watch) -> None:
 
 def fit(jobs: Sequence[Job], crew: Crew, relay: Relay) -> None:
     """One Tune run over these jobs."""
-    relay.jobs = jobs
-    timed = [(job, crew.limit(job)) for job in jobs]
+    relay.jobs = {name(job): job for job in jobs}
+    timed = {key: (job, crew.limit(job)) for key, job in relay.jobs.items()}
     shared = {"work": [crew.work], "means": crew.means, "writer": crew.writer}
     labels = crew.needs.labels()
     asks = tune.PlacementGroupFactory([crew.needs.bundle()], bundle_label_selector=[labels])
@@ -265,12 +257,12 @@ def fit(jobs: Sequence[Job], crew: Crew, relay: Relay) -> None:
     with tempfile.TemporaryDirectory(prefix="study-tune-") as scratch:
         tune.Tuner(
             trainable,
-            param_space={"job": tune.grid_search(list(range(len(jobs))))},
+            param_space={"job": tune.grid_search([*relay.jobs])},
             tune_config=tune.TuneConfig(
                 reuse_actors=True,
                 max_concurrent_trials=crew.workers or 0,
                 scheduler=NoOrder(),
-                trial_name_creator=relay.name,
+                trial_name_creator=named,
             ),
             run_config=tune.RunConfig(
                 name="jobs",
@@ -282,3 +274,14 @@ def fit(jobs: Sequence[Job], crew: Crew, relay: Relay) -> None:
                 callbacks=[relay, *crew.loggers(relay.note)],
             ),
         ).fit()
+
+
+def name(job: Job) -> str:
+    """What Tune and loggers call a job: its first case, and what it alone has."""
+    return f"{job.dues[0].case.id}-{job.id}"
+
+
+def named(trial: Any) -> str:
+    """The name of a trial's job. Tune pickles this with every trial, so it holds no jobs."""
+    own: str = trial.config["job"]
+    return own
