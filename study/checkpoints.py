@@ -4,11 +4,12 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict
 from time import monotonic
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from study.engine.train import State
+from study.identity import digest
 from study.metrics import Point
 
 Arrays = dict[str, np.ndarray]
@@ -54,12 +55,18 @@ class Nowhere:
 
 
 class Checkpoints:
-    """Those of one job: kept when `seconds` have passed since the last."""
+    """Those of one job: kept when `seconds` have passed since the last. `place`: what computes; by
+    another device, processor, version or code a training is not gone on with, but begun anew.
+    """
 
-    def __init__(self, keeper: Keeper, seconds: float, say: Callable[[str], None]):
-        self._keeper, self._seconds, self._say = keeper, seconds, say
+    def __init__(self, keeper: Keeper, seconds: float, say: Callable[[str], None], place: str = ""):
+        self._keeper, self._seconds, self._say, self._place = keeper, seconds, say, place
         self._last = monotonic()
         self.keys: list[str] = []
+
+    def key(self, *fields: Any) -> str:
+        """The key of what these fields tell, computed here."""
+        return digest([*fields, self._place])
 
     def find(self, key: str) -> Arrays | None:
         """What an earlier attempt at this job has left under the key."""

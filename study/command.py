@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
-from study.errors import UserError
+from study.errors import UserError, told
 from study.remote import Shelf, parse
 
 WRONG_USE, INTERRUPTED = 2, 130
@@ -42,10 +42,7 @@ def guarded(body: Callable[[], int], stopped: str) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:
-        code, words = (
-            WRONG_USE,
-            f"{error.filename}: {error.strerror}" if error.filename else str(error),
-        )
+        code, words = WRONG_USE, told(error)
     else:
         return code
     sys.stderr.write(f"{words}\n")
@@ -62,7 +59,11 @@ def go(main: Callable[[], int]) -> NoReturn:
     """A command typed at a shell: Ctrl-C and SIGTERM stop it in good order."""
     signal.signal(signal.SIGINT, stop)
     signal.signal(signal.SIGTERM, stop)
-    sys.exit(main())
+    try:
+        code = main()
+    except KeyboardInterrupt:  # before the body has begun
+        code = INTERRUPTED
+    sys.exit(code)
 
 
 def whole_number(text: str) -> int:
@@ -72,14 +73,19 @@ def whole_number(text: str) -> int:
     return int(text)
 
 
+LARGEST = 1_000_000
+"""Of what is measured: years of minutes, and fit for every clock."""
+
+
 def positive(text: str) -> float:
     """An argument that measures something."""
     try:
         number = float(text)
     except ValueError:
         number = 0.0
-    if not 0 < number < float("inf"):
-        raise argparse.ArgumentTypeError(f"found {text!r}; needed: a number above 0")
+    if not 0 < number <= LARGEST:
+        needed = f"a number above 0, at most {LARGEST:,}"
+        raise argparse.ArgumentTypeError(f"found {text!r}; needed: {needed}")
     return number
 
 

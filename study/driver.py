@@ -3,23 +3,27 @@
 import json
 import os
 import platform
+import signal
 import threading
 import time
 import uuid
 from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, get_type_hints
 
-from study.errors import UserError
+from study.errors import UserError, line
 from study.parts import whole
 from study.remote import Shelf
 from study.store import Store
 
 DRIVERS = "drivers"
+
+MOST = 10**12
+"""The largest number on a card that is believed."""
 
 BEAT = 10.0
 """Seconds after which a driver writes its card again."""
@@ -35,7 +39,7 @@ class Card:
     """A driver: its process, when it began, and how its run fares.
 
     machine: the boot and the process numbers' space, within which pid and started name a process;
-    empty where that cannot be told.
+    empty where that cannot be told. still: who watched it saw nothing written for STILL seconds.
     """
 
     host: str
@@ -50,6 +54,7 @@ class Card:
     done: int = 0
     failed: int = 0
     running: tuple[str, ...] = ()
+    still: bool = False
 
     def __str__(self) -> str:
         return f"{self.command} on {self.host}, process {self.pid}, since {self.since}"
@@ -57,9 +62,14 @@ class Card:
     @property
     def gone(self) -> bool | None:
         """Whether the process has ended; None where that cannot be told from here."""
-        if not self.machine or self.machine != machine():
-            return None
-        return birth(self.pid) != self.started
+        if self.machine and self.machine == machine():
+            now = birth(self.pid)
+            if now or not hidden(self.pid):
+                return now != self.started
+        return self.still or None
+
+
+TAKEN = "another has taken this run's place, which stood still for too long or had its card removed"
 
 
 class Driver:
@@ -88,14 +98,14 @@ class Driver:
         except OSError as error:
             name, why = error.filename or self._folder, error.strerror or error
             raise UserError(f"{name}: cannot be written ({why})") from None
+        self._heart.start()  # first: who is looked at may be looking, and must not see it stand
         try:
             for path, card in cards(self._folder):
                 if path.name != self._path.name:
                     self._refuse_unless_gone(path, card)
         except BaseException:
-            self._leave()
+            self.__exit__(None, None, None)
             raise
-        self._heart.start()
         return self
 
     def __exit__(
@@ -135,6 +145,10 @@ class Driver:
         while not self._over.wait(BEAT):
             beat += 1
             with suppress(OSError):  # a full disk is the writer's to report
+                if not self._path.exists():
+                    self._say(f"{self._folder.parent}: {TAKEN}")
+                    os.kill(os.getpid(), signal.SIGINT)
+                    return
                 self._write(beat)
 
     def _write(self, beat: int = 0) -> None:
@@ -164,13 +178,28 @@ def cards(folder: Shelf) -> Iterator[tuple[Shelf, Card]]:
     found: list[Shelf] = [*folder.glob("*.json")]
     for path in found:
         try:
-            raw = json.loads(path.read_bytes())
-            told = {one.name: raw[one.name] for one in fields(Card)}
-            yield path, Card(**told | {"running": tuple(told["running"])})
+            yield path, _card(json.loads(path.read_bytes()))
         except FileNotFoundError:  # it has left meanwhile
             continue
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             yield path, Card("a machine unknown", "", 0, "", "a time unknown", "a command unknown")
+
+
+def _card(raw: Any) -> Card:
+    """A card as it was written; ValueError, KeyError or TypeError where it is none."""
+    told: dict[str, Any] = {}
+    for name, kind in get_type_hints(Card).items():
+        value = raw[name]
+        if name == "running":
+            value = tuple(line(case) for case in value)
+        elif type(value) is not kind:
+            raise TypeError(name)
+        elif kind is str:
+            value = line(value)
+        elif not 0 <= value <= MOST:
+            raise ValueError(name)
+        told[name] = value
+    return Card(**told)
 
 
 def _changes(path: Shelf, seconds: float) -> bool:
@@ -202,3 +231,14 @@ def birth(pid: int) -> str:
     except (OSError, ValueError):
         return ""
     return "" if state in "ZX" else rest[18]
+
+
+def hidden(pid: int) -> bool:
+    """Whether there is a process of that number which is not ours to look at."""
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return True
+    except (ProcessLookupError, OverflowError):
+        pass
+    return False

@@ -63,6 +63,13 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
+def told(error: Exception) -> str:
+    """What is wrong, in a line; of a file's trouble what file, and the system's word."""
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
+
+
 OWN = (Exception, SystemExit)
 """What code of a user's own may raise."""
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 
+from study.data import Dataset
 from study.data.own import memory
 from study.engine import machine
 from study.engine.means import MOST, Means
@@ -69,25 +70,31 @@ def _check_room(grid: Grid) -> None:
         )
 
 
-def estimate(dues: Sequence[Due], grid: Grid, pace: Pace, workers: int) -> float:
+def estimate(
+    dues: Sequence[Due], grid: Grid, pace: Pace, workers: int, dataset: Dataset | None = None
+) -> float:
     """Seconds that the cases take on so many workers, start-up apart.
 
-    Evaluation is counted where the grid says on how many images; the rest shows only in the data.
+    Without the data evaluation is counted where the grid says on how many images.
     """
     total, steps = count(dues), grid.recipe.iterations
     times = 1 + (steps // grid.curve if grid.curve else 0)
     work = total.full * steps * pace.step + total.second * steps * pace.second_step
-    return (work + times * _evaluated(dues, grid) * pace.image) / workers
+    return (work + times * _evaluated(dues, grid, dataset) * pace.image) / workers
 
 
-def _evaluated(dues: Sequence[Due], grid: Grid) -> int:
-    """Images that networks are shown at one look, as far as the grid says how many; those of a
-    second phase whose features are kept cost nothing.
+def _evaluated(dues: Sequence[Due], grid: Grid, dataset: Dataset | None) -> int:
+    """Images that networks are shown at one look, as far as the grid or the data say how many;
+    those of a second phase whose features are kept cost nothing.
     """
     data, still = grid.dataset, grid.net.still
-    judged = grid.form.classes * ((data.test_per_class or 0) + (data.validation_per_class or 0))
-    pool = [data.train_per_class or 0] * grid.form.classes
-    own = data.train_per_class is not None or grid.imbalance.kind == "counts"
+    if dataset:
+        judged = len(dataset.test) + len(dataset.validation)
+        pool, own = list(dataset.pool.counts(grid.form.classes)), True
+    else:
+        judged = grid.form.classes * ((data.test_per_class or 0) + (data.validation_per_class or 0))
+        pool = [data.train_per_class or 0] * grid.form.classes
+        own = data.train_per_class is not None or grid.imbalance.kind == "counts"
     return sum(
         (judged + (sum(due.case.roles(pool).counts) if own else 0))
         * (len(due.full) + (0 if still else len(due.second)))

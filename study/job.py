@@ -68,7 +68,9 @@ def run_job(
     judged: dict[str, Record] = {}
     predictions: dict[str, np.ndarray] = {}
     notes: list[str] = []
-    checkpoints = Checkpoints(keeper or Nowhere(), means.checkpoint, notes.append)
+    place = _describe_place(means, code)
+    made = canonical([place[name] for name in ("device", "code", "versions")])
+    checkpoints = Checkpoints(keeper or Nowhere(), means.checkpoint, notes.append, made)
     with closing(Trainer(grid, dataset, means, checkpoints, notes.append)) as trainer:
         for network, fitted in trainer.fit(networks):
             case = drawn[network.case.id]
@@ -80,7 +82,7 @@ def run_job(
                 with np.errstate(over="ignore"):  # what float16 cannot hold is kept as infinite
                     logits = fitted.judged[: len(labels.test)].cpu().numpy().astype(np.float16)
                 predictions[network.training.id] = logits
-    place = _describe_place(means, code)
+    place["finished_at"] = datetime.now(UTC)
     records = [
         place | _describe_case(case, grid) | judged[row.id]
         for case in drawn.values()
@@ -174,5 +176,4 @@ def _describe_place(means: Means, code: str) -> Record:
                 **{name: version(name) for name in packages},
             }
         ),
-        "finished_at": datetime.now(UTC),
     }

@@ -1,7 +1,7 @@
 """Time limits: how long a job may take before it counts as hung."""
 
 from study.estimate import Pace, estimate
-from study.grid import Grid
+from study.execute import Work
 from study.plan import Job
 
 FLOOR = 600.0
@@ -11,9 +11,17 @@ TIMES = 10.0
 """How many times as long as estimated a job may take beyond them."""
 
 
-def limit(job: Job, grid: Grid, pace: Pace | None) -> float:
-    """Seconds that the job may take; the floor alone where the pace could not be measured."""
-    return FLOOR + (TIMES * estimate(job.dues, grid, pace, workers=1) if pace else 0.0)
+UNKNOWN = 7 * 86_400.0
+"""Seconds that a job has of which nobody can tell how long it takes."""
+
+
+def limit(job: Job, work: Work, pace: Pace | None, share: float = 1.0) -> float:
+    """Seconds that the job may take, of a machine or card of which it has a share. Where the pace
+    could not be measured, or images are read from disk, which no pace holds, it is not known.
+    """
+    if pace is None or work.reads:
+        return UNKNOWN
+    return FLOOR + TIMES * estimate(job.dues, work.grid, pace, 1, work.dataset) / share
 
 
 def over(seconds: float) -> str:

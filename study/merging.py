@@ -1,6 +1,5 @@
 """Stores of one grid put together: what others have and one lacks is added to it."""
 
-import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ import pyarrow.compute as pc
 
 from study.compare import Change, compare, in_packs
 from study.driver import Driver
-from study.errors import UserError, shorten
+from study.errors import UserError, line, shorten
 from study.grid import Grid
 from study.parts import find_parts, read_part, read_rows, repeated, whole, write_part
 from study.plan import plan
@@ -86,8 +85,12 @@ def merge(folder: Shelf, others: Sequence[Shelf], say: Say) -> int:
 
 def inside(one: Shelf, other: Shelf) -> bool:
     """Whether a folder is the other, or lies in it."""
-    inner, outer = (f"{f.resolve() if isinstance(f, Path) else f}{os.sep}" for f in (one, other))
-    return inner.startswith(outer)
+    if isinstance(one, Path) and isinstance(other, Path):
+        try:
+            return one.resolve().is_relative_to(other.resolve())
+        except (OSError, RuntimeError) as error:  # links in a circle
+            raise UserError(f"{one}, {other}: cannot be followed ({line(str(error))})") from None
+    return f"{one}/".startswith(f"{other}/")
 
 
 def survey(into: Store, sources: Sequence[Store]) -> Findings:
@@ -104,6 +107,7 @@ def survey(into: Store, sources: Sequence[Store]) -> Findings:
         tally: Counter[str] = Counter()
         conflicts += contradictions(source, table.filter(known), held, origin, tally)
         conflicts += collect(into, source, table, arrays)
+        lines += strangers(source, table)
         new = table.filter(pc.invert(known))
         counts = [f"{number:,} {words}" for words, number in tally.most_common(VALUES)]
         rest = tally.total() - sum(number for _, number in tally.most_common(VALUES))
@@ -196,6 +200,16 @@ def conflict(record: Record, changes: Sequence[Change], there: str, here: str) -
     return f"conflict: {name}: {'; '.join(values)}"
 
 
+def strangers(source: Store, table: pa.Table) -> Iterator[str]:
+    """A line where the grid of a source does not plan some of its records; of all it is refused."""
+    plans = planned(grid_of(source))
+    unknown = sum(("record", id) not in plans for id in table["record_id"].to_pylist())
+    if unknown == len(table) and unknown:
+        raise UserError(f"{source.folder}: its {GRID} plans none of its records")
+    if unknown:
+        yield f"{source.folder}: {unknown:,} of its records are none that its {GRID} plans"
+
+
 def collect(into: Store, source: Store, table: pa.Table, arrays: dict[str, Shelf]) -> Iterator[str]:
     """Put logits that are missing, and labels, among the arrays; labels that differ are told."""
     trainings = set(zip(table["split"].to_pylist(), table["training_id"].to_pylist(), strict=True))
@@ -211,8 +225,28 @@ def collect(into: Store, source: Store, table: pa.Table, arrays: dict[str, Shelf
         if not np.array_equal(array(old), array(new)):
             yield f"conflict: {new}: not the test labels that {old} holds"
         for name in sorted(training for own, training in trainings if own == split):
-            if name in theirs[split] and name not in ours[split]:
-                arrays.setdefault(f"{name}.npy", source.folder / PREDICTIONS / f"{name}.npy")
+            if name not in theirs[split]:
+                continue
+            file, new = f"{name}.npy", source.folder / PREDICTIONS / f"{name}.npy"
+            held = into.folder / PREDICTIONS / file if name in ours[split] else None
+            old = held or arrays.setdefault(file, new)
+            if old != new and (apart := decided_apart(array(old), array(new))) > MOST_APART:
+                yield f"conflict: {new}: decides {apart:.1%} of the images otherwise than {old}"
+
+
+MOST_APART = 0.02
+"""Of the test images, what two logits of one training may decide otherwise: rounding of those that
+were computed differently, and of float16.
+"""
+
+
+def decided_apart(one: np.ndarray, other: np.ndarray) -> float:
+    """The share of images that two arrays of logits give to other classes."""
+    if one.shape != other.shape or one.ndim != 2 or not len(one):
+        return 1.0
+    lost, gone = (np.isnan(logits).any(axis=1) for logits in (one, other))
+    alike = (lost == gone) & (lost | (one.argmax(axis=1) == other.argmax(axis=1)))
+    return 1 - float(alike.mean())
 
 
 def array(path: Shelf) -> np.ndarray:

@@ -25,7 +25,6 @@ from study.engine.stream import Stream, reader
 from study.engine.train import Course, Lockstep, finite
 from study.errors import DataError
 from study.grid import Case, Grid
-from study.identity import digest
 from study.metrics import Point, accuracy, cross_entropy
 from study.named import lookup
 from study.nets import Weights
@@ -208,7 +207,7 @@ class Trainer:
             self._net, own, sources.train, courses, self._recipe, formulation, enter, start
         )
         measured = [self._every, sorted(self._decisions)]
-        key = digest([[n.training.id for n in padded], self._means.device, how, measured])
+        key = self._checkpoints.key([n.training.id for n in padded], how, measured)
         begin = perf_counter()
         curves, before = self._train(lockstep, key, points)
         judged, judged_features = evaluated(sources.judged, sources.judged_places, keep)

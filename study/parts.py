@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from functools import cache
 from io import BytesIO
 from pathlib import Path
+from stat import S_ISREG
 from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
@@ -156,7 +157,10 @@ def read_part(part: Shelf, columns: list[str] | None = None) -> pa.Table:
                 else table[name]
                 for name in names
             ]
-            return pa.table(arrays, schema=schema)
+            found = pa.table(arrays, schema=schema)
+            if "record_id" in names and found["record_id"].null_count:
+                raise ValueError("null where the id of a record belongs")
+            return found
     except (UserError, FileNotFoundError):
         raise
     except Exception as error:  # damage fails in many ways; a disk or a network has a number
@@ -168,8 +172,12 @@ def read_part(part: Shelf, columns: list[str] | None = None) -> pa.Table:
 
 def _source(part: Shelf) -> Any:
     """What Parquet is to read: a small part in one piece, of a large one only what is wanted."""
-    if isinstance(part, Path) and part.stat().st_size > SMALL:
-        return part
+    if isinstance(part, Path):
+        told = part.stat()
+        if not S_ISREG(told.st_mode):
+            raise ValueError("not a file")
+        if told.st_size > SMALL:
+            return part
     return pa.BufferReader(part.read_bytes())
 
 

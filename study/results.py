@@ -23,6 +23,10 @@ class Results:
     checkpoints: tuple[str, ...] = ()
 
 
+LABELS = "labels"
+"""What the test labels are kept under, beside the predictions; no training's id begins so."""
+
+
 def labels_of(split: int | None) -> str:
     """What the test labels of a split are kept under, beside its predictions."""
-    return "labels" if split is None else f"labels-{split}"
+    return LABELS if split is None else f"{LABELS}-{split}"

@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import chain, groupby
 from pathlib import Path
 from typing import Any
@@ -33,8 +34,9 @@ from study.estimate import estimate, measure
 from study.execute import EXECUTORS, LOGGERS, Place, Work, executor
 from study.grid import Grid
 from study.gridfile import read_grid
-from study.parts import DamagedError
+from study.parts import DamagedError, find_parts
 from study.plan import Due, count, plan, remaining
+from study.remote import Shelf
 from study.screen import Screen, plan_fields, show_plan, show_summary, terminal
 from study.store import Store
 
@@ -61,6 +63,7 @@ def run(options: argparse.Namespace) -> int:
     whole = select(plan(grid), options.only, options.limit)
     splits = [split for split, _ in grid.dataset.identities()]
     damaged: list[DamagedError] = []
+    seen = find_parts(store.folder)
     left = remaining(whole, store.records(damaged), store.predictions(splits))
     for trouble in damaged:
         sys.stderr.write(f"{trouble}\n")
@@ -75,8 +78,13 @@ def run(options: argparse.Namespace) -> int:
         return 0
 
     console = terminal()
-    set_aside(damaged, store, console)
-    driver = Driver(store, console.print, "study.run")
+    drive = partial(Driver, store, console.print, "study.run")
+    if damaged:
+        with drive():
+            unchanged(store, grid, seen)
+            set_aside(damaged, store, console)
+            seen = find_parts(store.folder)
+    driver = drive()
     screen = Screen(console, left, store, driver)
     if left:
         parts = [list(dues) for _, dues in groupby(left, key=lambda due: due.case.split)]
@@ -85,6 +93,7 @@ def run(options: argparse.Namespace) -> int:
         check_enough(left, first)  # before anything is written
         execute, code = executor(options.executor), code_version()
         with driver, screen:
+            unchanged(store, grid, seen)
             store.open(grid)
             for dues, dataset in zip(parts, chain([first], datasets), strict=True):
                 work = Work(grid, dataset, Store(store.folder.absolute()), code)
@@ -93,11 +102,15 @@ def run(options: argparse.Namespace) -> int:
                 store.forget_checkpoints()
     else:
         forget_gone(store)
+        for due in whole:
+            store.forget_failure(due.case.id)  # of a run that was killed between the two
         console.print("nothing left to do")
     ids = [row.id for due in whole for row in due.rows]
     damaged.clear()
     records = store.read(damaged=damaged)  # every column, and so all that may be damaged
-    set_aside(damaged, store, console)
+    if damaged:
+        with drive():
+            set_aside(damaged, store, console)
     show_summary(console, records.filter(pc.is_in(records["record_id"], pa.array(ids))))
     console.print(f"{len(records):,} records in {store.folder}")
     if screen.left:
@@ -107,11 +120,19 @@ def run(options: argparse.Namespace) -> int:
 
 def set_aside(damaged: Sequence[DamagedError], store: Store, console: Console) -> None:
     """Move parts that cannot be read out of the way of those that will take their place."""
-    if damaged:
-        with Driver(store, console.print, "study.run"):
-            for trouble in damaged:
-                place = store.set_aside(trouble.part)
-                console.print(f"{trouble}; moved to {place}; a run does its records again")
+    for trouble in damaged:
+        place = store.set_aside(trouble.part)
+        console.print(f"{trouble}; moved to {place}; a run does its records again")
+
+
+def unchanged(store: Store, grid: Grid, seen: Sequence[Shelf]) -> None:
+    """Refuse a store in which another has worked between the look at it and the taking of it."""
+    store.compare(grid)
+    if find_parts(store.folder) != seen:
+        raise UserError(
+            f"{store.folder}: another has written there since this run looked; nothing was done, "
+            f"the same command does what is left"
+        )
 
 
 def load(grid: Grid, folder: Path, split: int | None) -> Dataset:
@@ -161,14 +182,13 @@ def choose_place(options: argparse.Namespace, grid: Grid) -> Place:
 
     A cluster that is already there decides for itself what `auto` and no --workers stand for.
     """
-    address = options.address or os.environ.get("RAY_ADDRESS")
     if options.executor == "inprocess":
         if options.workers not in (None, 1) or options.address:
             raise UserError(
                 "--executor inprocess runs one job at a time, here; --workers and --address are "
                 "for --executor ray"
             )
-    elif address:
+    elif address := cluster_address(options.address):
         means = choose_means(options, options.device)
         return Place(means, options.workers, address, *beside(options))
     device = choose_device(options.device)
@@ -178,6 +198,21 @@ def choose_place(options: argparse.Namespace, grid: Grid) -> Place:
         return Place(means, 1, None, *beside(options))
     free = machine.devices() if device == "cuda" else machine.cores()
     return Place(means, options.workers or free, None, *beside(options))
+
+
+def cluster_address(typed: str | None) -> str | None:
+    """The cluster that is named, if one is, by the option or else by the environment."""
+    origin, text = "--address", typed
+    if text is None:
+        origin, text = "RAY_ADDRESS", os.environ.get("RAY_ADDRESS", "").strip()
+    host, _, port = text.removeprefix("ray://").rpartition(":")
+    known = port.isdecimal() and 0 < int(port) < 65_536 and host.strip("[]") and "/" not in host
+    if text and text != "auto" and not known:
+        raise UserError(
+            f"{origin}: found {text!r}; needed: auto, HOST:PORT or ray://HOST:PORT of a running "
+            f"cluster, with a port from 1 to 65535"
+        )
+    return text or None
 
 
 def beside(options: argparse.Namespace) -> tuple[float | None, tuple[str, ...]]:
@@ -326,7 +361,7 @@ def parser() -> argparse.ArgumentParser:
         type=positive,
         metavar="N",
         help="how long a job may take before it counts as hung (default: 10, and ten times what "
-        "it is estimated to take)",
+        "it is estimated to take; a week where that cannot be estimated)",
     )
     p.add_argument(
         "--log",

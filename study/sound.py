@@ -15,7 +15,8 @@ from study.compare import LATER
 from study.grid import Case, Grid
 from study.metrics import coin_error
 from study.plan import Due, Row
-from study.results import Record
+from study.results import Record, labels_of
+from study.store import Store
 
 SCORES = ("auc", "accuracy", "auc_per_class", "recall_per_class", "confusion")
 """What a network that diverged has none of, and any other has."""
@@ -187,6 +188,28 @@ SHARED: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
 """What records share, the columns that tell which (a network judged by one job), and those in which
 they then agree.
 """
+
+
+SLACK = 0.01
+"""The share of test images that rounding to float16 may decide otherwise: it makes ties."""
+
+
+def belied(records: pa.Table, store: Store) -> Iterator[tuple[str, str]]:
+    """The ids of records whose logits, where they are kept, do not decide as the record says."""
+    names = ["record_id", "training_id", "split", "decision", "accuracy"]
+    rows = [row for row in records.select(names).to_pylist() if row["decision"] == "argmax"]
+    kept = store.predictions({row["split"] for row in rows})
+    truth = {split: store.array(labels_of(split)) for split, names in kept.items() if names}
+    for row in rows:
+        if row["training_id"] in kept[row["split"]] and row["accuracy"] is not None:
+            labels, logits = truth[row["split"]], store.array(row["training_id"])
+            if logits.ndim != 2 or len(logits) != len(labels):
+                yield row["record_id"], f"its logits are {logits.shape}, of {len(labels)} images"
+                continue
+            share = float((logits.argmax(axis=1) == labels).mean())
+            if abs(share - row["accuracy"]) > SLACK + 1 / len(labels):
+                found = f"its logits decide {share:.4g} of the images rightly"
+                yield row["record_id"], f"{found}, accuracy is {row['accuracy']:.4g}"
 
 
 def at_odds(records: pa.Table) -> Iterator[tuple[str, str]]:

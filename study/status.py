@@ -7,11 +7,13 @@ if __name__ == "__main__":  # Ctrl-C during the imports ends the process and say
 
 import argparse
 import json
+import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from time import monotonic
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -20,8 +22,8 @@ from rich.table import Table
 from rich.text import Text
 
 from study.command import Parser, go, guarded, positive, shelf
-from study.driver import DRIVERS, Card, cards
-from study.errors import UserError, shorten
+from study.driver import DRIVERS, STILL, Card, cards
+from study.errors import UserError, line, told
 from study.grid import Grid
 from study.parts import DamagedError, listed, read_part
 from study.plan import Due, plan
@@ -102,6 +104,7 @@ class Looker:
         self._store = Store(folder)
         self._read: dict[str, frozenset[str]] = {}
         self._planned: tuple[bytes, Grid, list[Due]] | None = None
+        self._beats: dict[str, tuple[int, float]] = {}
 
     def look(self) -> Standing:
         """How the store stands now, while others may be writing there."""
@@ -110,15 +113,17 @@ class Looker:
         folder = self._store.folder / PARTS
         records = listed([folder], lambda parts: self._records(parts, damaged))
         kept = self._store.predictions([split for split, _ in grid.dataset.identities()])
-        written = [*cards(self._store.folder / DRIVERS)]
-        running = {case for _, card in written if not card.gone for case in card.running}
+        written = [self._seen(card) for _, card in cards(self._store.folder / DRIVERS)]
+        running = {case for card in written if not card.gone for case in card.running}
         failures = self._failures()
         cells: dict[str, Counter[str]] = {}
+        done: set[str] = set()
         for due in whole:
             case = due.case.id
             state = "failed" if case in failures else "missing"
             if _done(due, records, kept[due.case.split]):
                 state = "done"
+                done.add(case)
             elif case in running:
                 state = "running"
             cells.setdefault(str(due.case.cell), Counter())[state] += 1
@@ -129,15 +134,24 @@ class Looker:
             records=len(ids & records),
             planned=len(ids),
             cells=cells,
-            errors=failures,
+            errors={case: last for case, last in failures.items() if case not in done},
             damaged=damaged,
-            driver=min(
-                (card for _, card in written), key=lambda card: bool(card.gone), default=None
-            ),
+            driver=min(written, key=lambda card: bool(card.gone), default=None),
         )
 
+    def _seen(self, card: Card) -> Card:
+        """The card; one of another machine that has long stood still is known as such."""
+        if card.gone is None:
+            beat, since = self._beats.setdefault(card.since + card.host, (card.beat, monotonic()))
+            if beat != card.beat:
+                self._beats[card.since + card.host] = card.beat, monotonic()
+            elif monotonic() - since > STILL:
+                return replace(card, still=True)
+        return card
+
     def _plan(self) -> tuple[Grid, list[Due]]:
-        content = (self._store.folder / GRID).read_bytes()
+        file = self._store.folder / GRID
+        content = file.read_bytes() if file.exists() else b""
         if self._planned is None or self._planned[0] != content:
             grid = grid_of(self._store)
             self._planned = content, grid, plan(grid)
@@ -189,21 +203,23 @@ def status(options: argparse.Namespace) -> int:
         raise UserError("--watch: found beside --json; one of them is enough")
     lookers = [Looker(folder) for folder in stores(options.folder)]
     if options.json:
-        print(json.dumps([looker.look().fields() for looker in lookers], indent=2))
+        standings, wrong = look(lookers)
+        print(json.dumps([one.fields() for one in standings], indent=2))
+        sys.stderr.write("".join(f"{text}\n" for text in wrong))
         return 0
-    console = terminal()
+    console, many = terminal(), len(lookers) > 1
     if options.watch is None:
-        console.print(shown([looker.look() for looker in lookers]))
+        console.print(shown(*look(lookers), many))
         return 0
     with (
         Live(console=console, auto_refresh=False) if console.is_terminal else nullcontext() as live
     ):
         while True:
-            standings = [looker.look() for looker in lookers]
+            standings, wrong = look(lookers)
             if live:
-                live.update(shown(standings), refresh=True)
+                live.update(shown(standings, wrong, many), refresh=True)
             else:
-                console.print(shown(standings))
+                console.print(shown(standings, wrong, many))
             if not any(one.driver is not None and not one.driver.gone for one in standings):
                 return 0
             time.sleep(options.watch)
@@ -211,32 +227,53 @@ def status(options: argparse.Namespace) -> int:
 
 def stores(folder: Shelf) -> list[Shelf]:
     """The store that the folder is, or those that it holds."""
-    if (folder / GRID).exists():
+    if is_store(folder):
         return [folder]
     if not folder.is_dir():
         wrong = "not a folder" if folder.exists() else "no such folder"
         raise UserError(f"{folder}: {wrong}; needed: a store, or the folder of several")
     inside: list[Shelf] = [*folder.iterdir()]
-    found = [path for path in sorted(inside, key=str) if (path / GRID).exists()]
+    found = [path for path in sorted(inside, key=str) if is_store(path)]
     if not found:
         raise UserError(f"{folder}: no store in it; python -m study.run makes one")
     return found
 
 
-def shown(standings: Sequence[Standing]) -> RenderableType:
+def is_store(folder: Shelf) -> bool:
+    """Whether it holds a grid, or the records of one."""
+    return (folder / GRID).exists() or (folder / PARTS).is_dir()
+
+
+def look(lookers: Sequence[Looker]) -> tuple[list[Standing], list[str]]:
+    """How the stores stand, and what is wrong with those that cannot be looked at; of one alone it
+    is raised.
+    """
+    standings, wrong = [], []
+    for looker in lookers:
+        try:
+            standings.append(looker.look())
+        except (UserError, OSError) as error:
+            if len(lookers) == 1:
+                raise
+            wrong.append(told(error))
+    return standings, wrong
+
+
+def shown(standings: Sequence[Standing], wrong: Sequence[str], many: bool) -> RenderableType:
     """One store cell by cell, several a line each."""
-    return detail(standings[0]) if len(standings) == 1 else overview(standings)
+    return overview(standings, wrong) if many else detail(standings[0])
 
 
-def overview(standings: Sequence[Standing]) -> RenderableType:
-    """A line a store."""
+def overview(standings: Sequence[Standing], wrong: Sequence[str]) -> RenderableType:
+    """A line a store, and below them what is wrong."""
     table = headed("store", "cases", *STATES, "cases/h", "left")
     for one in standings:
         rate = "" if one.rate is None else f"{one.rate:,.0f}"
         left = "" if one.left is None else duration(one.left)
         numbers = (f"{one.total[state]:,}" for state in STATES)
         table.add_row(one.folder.name, f"{one.total.total():,}", *numbers, rate, left)
-    return table
+    said = [f"damaged: {trouble}" for one in standings for trouble in one.damaged]
+    return Group(table, *(Text(text, style="red") for text in (*said, *wrong)))
 
 
 def detail(one: Standing) -> RenderableType:
@@ -255,10 +292,10 @@ def detail(one: Standing) -> RenderableType:
         pace = "" if one.rate is None else f"; {one.rate:,.0f} cases an hour"
         left = "" if one.left is None else f", {duration(one.left)} left"
         lines += [f"{one.driver}{pace}{left}"]
-    told = [f"failed: {case}: {shorten(last)}" for case, last in one.errors.items()]
-    told = told[:ERRORS] + ([f"and {len(told) - ERRORS:,} more"] if told[ERRORS:] else [])
-    told += [f"damaged: {trouble}" for trouble in one.damaged]
-    return Group(*map(Text, lines), table, *(Text(line, style="red") for line in told))
+    said = [f"failed: {case}: {line(last)}" for case, last in one.errors.items()]
+    said = said[:ERRORS] + ([f"and {len(said) - ERRORS:,} more"] if said[ERRORS:] else [])
+    said += [f"damaged: {trouble}" for trouble in one.damaged]
+    return Group(*map(Text, lines), table, *(Text(text, style="red") for text in said))
 
 
 def headed(first: str, *others: str) -> Table:

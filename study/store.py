@@ -1,6 +1,10 @@
 """The store: a folder of Parquet parts, each written whole or not at all, and the resolved grid."""
 
-import sys
+import signal
+
+if __name__ == "__main__":  # Ctrl-C during the imports ends the process and says nothing
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,6 +24,7 @@ from numpy.lib import format as npy
 
 from study import strictyaml
 from study.checkpoints import Arrays
+from study.command import go
 from study.compare import compare, in_packs
 from study.errors import UserError
 from study.grid import Grid
@@ -34,7 +39,7 @@ from study.parts import (
     write_part,
 )
 from study.remote import Shelf
-from study.results import Results, labels_of
+from study.results import LABELS, Results, labels_of
 from study.schema import SCHEMA
 
 GROWS = (
@@ -120,6 +125,10 @@ class Store:
             self._checkpoint(key).unlink(missing_ok=True)
         return part
 
+    def loose(self) -> list[Shelf]:
+        """The parts that a job has left each; parts of several have a - in their names."""
+        return [part for part in find_parts(self.folder / PARTS) if "-" not in part.name]
+
     def compact(self) -> tuple[int, int]:
         """Put every record into one part; gives the parts before, and the records."""
         parts = find_parts(self.folder)
@@ -131,18 +140,19 @@ class Store:
         The one part is whole before the first of the others goes, and a record that stands in two
         parts is read once: whenever it is stopped, nothing is lost or doubled.
         """
+        parts = list(dict.fromkeys(parts))
         every = read_all(parts)
         self._refuse_conflicts(every)
         table = every.filter(pc.invert(repeated(every)))
         ids = "".join(table["record_id"].to_pylist())
         path = self.folder / PARTS / f"all-{sha256(ids.encode()).hexdigest()[:16]}.parquet"
-        if list(parts) not in ([], [path]):
+        if parts not in ([], [path]):
             write_part(path, table)
             if read_part(path)["record_id"] != table["record_id"]:
                 raise UserError(f"{path}: not what was written; nothing was removed")
             for part in parts:
                 if part != path:
-                    part.unlink()
+                    part.unlink(missing_ok=True)
         return len(table)
 
     def _refuse_conflicts(self, every: pa.Table) -> None:
@@ -188,7 +198,13 @@ class Store:
 
     def _save(self, name: str, array: np.ndarray) -> None:
         path = self.folder / PREDICTIONS / f"{name}.npy"
-        if not _intact(path):
+        if name.startswith(LABELS) and _intact(path):
+            if not np.array_equal(self.array(name), array):
+                raise UserError(
+                    f"{path}: not the labels of the test images; logits were kept in the order of "
+                    f"other labels: remove {path.parent}, and the same command makes it again"
+                )
+        elif not _intact(path):
             with whole(path, replace=True) as out:
                 np.save(out, array, allow_pickle=False)
 
@@ -217,6 +233,12 @@ class Store:
         """
         stored = {path.stem for path in (self.folder / PREDICTIONS).glob("*.npy") if _intact(path)}
         return {split: stored if labels_of(split) in stored else set() for split in splits}
+
+    def array(self, name: str) -> np.ndarray:
+        """Logits, or labels, by the name that they are kept under."""
+        content = (self.folder / PREDICTIONS / f"{name}.npy").read_bytes()
+        found: np.ndarray = np.load(BytesIO(content), allow_pickle=False)
+        return found
 
     def fail(self, case: str, traceback: str) -> Shelf:
         """Keep the traceback of a case that failed."""
@@ -284,4 +306,4 @@ def _intact(path: Shelf) -> bool:
 if __name__ == "__main__":
     from study.upkeep import main  # the command
 
-    sys.exit(main())
+    go(main)

@@ -173,8 +173,11 @@ METRICS: dict[str, Bound] = {
 
 
 def near(there: Any, here: Any, bound: Bound, tolerance: Tolerance, record: Record) -> bool:
-    """Whether rounding may account for it; not for a value that one side lacks."""
-    return None not in (there, here) and bound(there, here, tolerance, record)
+    """Whether rounding may account for it; not for one that a side lacks, or that cannot be."""
+    try:
+        return None not in (there, here) and bound(there, here, tolerance, record)
+    except (ValueError, TypeError, ArithmeticError, IndexError):
+        return False
 
 
 def every(

@@ -9,7 +9,7 @@ import argparse
 import random
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from itertools import pairwise
+from itertools import chain, pairwise
 
 import pyarrow as pa
 from rich.console import Console
@@ -25,8 +25,8 @@ from study.plan import Due, Row, plan
 from study.results import Record
 from study.run import add_means, choose_device
 from study.screen import terminal
-from study.sound import at_odds, strange, wrong
-from study.store import GRID
+from study.sound import at_odds, belied, strange, wrong
+from study.store import GRID, Store
 from study.stored import grid_of, one_store
 
 HANDFUL = 5
@@ -60,7 +60,7 @@ def verify(options: argparse.Namespace) -> int:
     known = {row.id: (due, row) for due in plan(grid) for row in due.rows}
     damaged: list[DamagedError] = []
     records = read_rows([store.folder], damaged=damaged)
-    found = [str(one) for one in damaged] + list(examine(records, known, grid))
+    found = [str(one) for one in damaged] + list(examine(records, known, grid, store))
     for line in shortened(found):
         console.print(line, style="red")
     stored: dict[str, int] = {}
@@ -100,7 +100,9 @@ def draw(options: argparse.Namespace, there: Sequence[Planned], console: Console
     return chosen
 
 
-def examine(records: pa.Table, known: Mapping[str, Planned], grid: Grid) -> Iterator[str]:
+def examine(
+    records: pa.Table, known: Mapping[str, Planned], grid: Grid, store: Store
+) -> Iterator[str]:
     """What shows to be wrong without training anything."""
     packed = in_packs(records)
     last: list[Record] = []
@@ -117,7 +119,7 @@ def examine(records: pa.Table, known: Mapping[str, Planned], grid: Grid) -> Iter
                 for change in compare(first, then, packed).different:
                     yield f"{first['record_id']}: stored twice, {both(change, 'once', 'once')}"
         last = rows[-1:]
-    for id, what in at_odds(records):
+    for id, what in chain(at_odds(records), belied(records, store)):
         yield f"{id}: {what}"
 
 

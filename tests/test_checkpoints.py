@@ -194,6 +194,13 @@ def test_a_checkpoint_is_due_now_and_then(monkeypatch):
     assert checkpoints.keys == ["one", "two"]
 
 
+def test_what_another_place_or_code_has_kept_is_not_gone_on_with():
+    keys = {Checkpoints(Nowhere(), 60, print, place).key("x", 1) for place in ("a", "b", "a")}
+    assert len(keys) == 2
+    one = Checkpoints(Nowhere(), 60, print, "a")
+    assert one.key("x", 1) != one.key("x", 2)
+
+
 # Whole jobs.
 
 

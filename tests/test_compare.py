@@ -147,6 +147,23 @@ def test_a_record_says_on_what_processor_it_was_made(records):
         assert cpu.startswith(" ".join(model.split()))
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *((name, float("nan")) for name in ("auc", "accuracy", "train_accuracy", "train_loss")),
+        ("train_accuracy", float("-inf")),
+        ("confusion", [[1], [2, 3]]),
+        ("confusion", [[None]]),
+    ],
+)
+def test_what_cannot_be_is_different_and_no_traceback(pair, name, value):
+    """Also of records that were computed in another way, which may differ by rounding."""
+    there, here = pair
+    changed = there | {name: value, "device": "another"}
+    assert name in {change.name.partition("[")[0] for change in compare(changed, here).different}
+    assert name in {change.name.partition("[")[0] for change in compare(here, changed).different}
+
+
 def test_a_processor_that_tells_nothing_stops_no_training(monkeypatch):
     def fails(*words, **more):
         raise OSError("no such thing")

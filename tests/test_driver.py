@@ -100,6 +100,83 @@ def test_where_nothing_is_left_to_do_cards_of_the_killed_go_too(store, holder, g
     assert [card.machine for card in own(store)] == ["another"], "of that nothing is known"
 
 
+def test_who_looks_whether_another_lives_is_seen_to_live(store, monkeypatch):
+    """Of two that come at once on two machines each sees the other's card change."""
+    monkeypatch.setattr(driver, "BEAT", 0.02)
+    monkeypatch.setattr(driver, "STILL", 2)
+    (store.folder / "drivers").mkdir(parents=True)
+    theirs = store.folder / "drivers" / "theirs.json"
+    theirs.write_text(json.dumps(asdict(Card("afar", "another", 77, "5", "then", "study.run"))))
+    beats = []
+
+    def sleep(seconds, wait=time.sleep):
+        wait(0.2)
+        beats.append(next(card.beat for card in own(store) if card.host != "afar"))
+
+    monkeypatch.setattr(driver.time, "sleep", sleep)
+    with Driver(store, lambda text: None, "test"):
+        pass
+    assert beats == sorted(set(beats)), "each time another"
+
+
+def test_a_driver_whose_place_was_taken_stops(store, monkeypatch):
+    """As after a machine that slept, or a network that was away."""
+    monkeypatch.setattr(driver, "BEAT", 0.02)
+    said = []
+
+    def drive():
+        with Driver(store, said.append, "test"):
+            (path,) = (store.folder / "drivers").iterdir()
+            path.unlink()
+            time.sleep(10)
+
+    with pytest.raises(KeyboardInterrupt):
+        drive()
+    assert "another has taken this run's place" in said[0]
+    assert not (store.folder / "drivers").exists()
+
+
+def test_a_process_that_hides_from_us_is_not_taken_for_dead(store, monkeypatch):
+    """As where /proc is mounted with hidepid, and another user's run goes on."""
+    card = Card("here", machine(), 1, "5", "then", "study.run")
+    monkeypatch.setattr(driver, "birth", lambda pid: "")
+
+    def kill(pid, signum):
+        raise PermissionError
+
+    monkeypatch.setattr(driver.os, "kill", kill)
+    assert card.gone is None
+    assert replace(card, still=True).gone
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"done": None},
+        {"cases": "many"},
+        {"cases": 10**400},
+        {"cases": -1},
+        {"seconds": float("nan")},
+        {"running": [["a"]]},
+        {"running": None},
+        {"pid": "../proc/1"},
+        {"host": None},
+    ],
+)
+def test_a_card_that_cannot_be_is_of_a_process_unknown(tmp_path, changes):
+    card = asdict(Card("here", machine(), 1, "5", "then", "study.run"))
+    (tmp_path / "a.json").write_text(json.dumps(card | changes))
+    (tmp_path / "b.json").write_text("[" * 100_000)
+    assert [one.host for _, one in cards(tmp_path)] == ["a machine unknown"] * 2
+
+
+def test_what_a_card_says_does_nothing_to_a_terminal(tmp_path):
+    card = asdict(Card("he\x1b[2Jre", machine(), 1, "5", "th\nen", "study.run"))
+    (tmp_path / "a.json").write_text(json.dumps(card))
+    ((_, one),) = cards(tmp_path)
+    assert (one.host, one.since) == ("he\\x1b[2Jre", "th en")
+
+
 def test_a_process_of_the_same_number_is_another(store, holder):
     path, card = next(cards(store.folder / "drivers"))
     path.write_text(json.dumps(asdict(replace(card, started="1"))))

@@ -224,6 +224,27 @@ def test_labels_that_differ_are_a_conflict(merge, folder):
     assert contents(folder) == before
 
 
+@pytest.mark.parametrize("first", ["left", "right"])
+def test_logits_that_differ_are_a_conflict(merge, folder, first):
+    """Of a training that both have; those of NaN are no logits of a network that is judged."""
+    shutil.copytree(folder / "left", folder / "copy")
+    file = next((folder / "copy" / "predictions").glob("[!l]*.npy"))
+    np.save(file, np.full_like(np.load(file), np.nan))
+    names = ["new", "left", "copy"] if first == "left" else ["new", "copy", "left"]
+    code, out, _ = merge(*names)
+    assert code == 1
+    assert f"predictions/{file.name}: decides 100.0% of the images otherwise than" in out
+    assert not (folder / "new").exists()
+
+
+def test_records_that_their_own_grid_does_not_plan_are_refused(merge, folder):
+    shutil.copytree(folder / "left", folder / "swapped")
+    grid = folder / "swapped" / "grid.yaml"
+    grid.write_text(grid.read_text().replace("iterations: 8", "iterations: 9"))
+    code, _, err = merge("new", "swapped")
+    assert (code, "swapped: its grid.yaml plans none of its records" in err) == (2, True)
+
+
 def test_logits_that_are_damaged_in_one_store_come_from_the_other(merge, folder):
     file = next((folder / "whole" / "predictions").glob("[!l]*.npy"))
     sound = file.read_bytes()

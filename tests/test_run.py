@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 import yaml
 
 import study.job
+import study.run
 from study.gridfile import read_grid
 from study.plan import plan
 from study.run import main
@@ -147,6 +149,38 @@ def test_an_edited_grid_of_the_same_name_is_refused(run, store):
     assert len(store.read()) == 8
 
 
+def test_what_another_has_written_since_the_look_is_neither_mixed_nor_done_twice(
+    run, store, monkeypatch
+):
+    """While images load, another run comes and ends: of another protocol, and of this one."""
+    load, others = study.run.load, iter([{"recipe": {"iterations": 9}}, {}])
+
+    def slow(*words):
+        monkeypatch.setattr(study.run, "load", load)
+        assert run(**next(others))[0] == 0
+        return load(*words)
+
+    monkeypatch.setattr(study.run, "load", slow)
+    code, _, err = run()
+    assert code == 2
+    assert "holds records of another protocol: recipe.iterations is 9 there" in err
+    assert set(store.read()["iterations"].to_pylist()) == {9}
+    shutil.rmtree(store.folder)
+    monkeypatch.setattr(study.run, "load", slow)
+    code, _, err = run()
+    assert code == 2
+    assert "another has written there since this run looked" in err
+    assert "nothing left to do" in run()[1]
+
+
+def test_a_failure_that_a_killed_run_has_left_of_a_case_now_done_goes(run, store):
+    run()
+    case = store.read(["case_id"])["case_id"][0].as_py()
+    store.fail(case, "Traceback\nOSError: once\n")
+    assert run()[0] == 0
+    assert not (store.folder / "failures").exists()
+
+
 def test_a_job_that_fails_once_is_tried_again(run, store, monkeypatch):
     real, calls = study.execute.run_job, []
 
@@ -219,6 +253,8 @@ def test_a_wrong_use_is_one_line_and_exit_2(run, words, message):
         ["--only", ""],
         ["--address", ""],
         ["--data", " "],
+        ["--job-minutes", "1e9"],
+        ["--checkpoint", "nan"],
         ["--pla"],
     ],
 )
@@ -289,6 +325,34 @@ def test_a_path_that_the_terminal_cannot_show_is_no_traceback(grid_file, tmp_pat
     )
     assert done.returncode == 0
     assert b"records in" in done.stdout
+
+
+@pytest.mark.parametrize("origin", ["--address", "RAY_ADDRESS"])
+@pytest.mark.parametrize(
+    "text",
+    ["local", "AUTO", "here", "here:0", "here:99999", "here:-5", "ray://", ":6379", "http://a:1"],
+)
+def test_an_address_that_is_none_is_refused_before_anything_is_written(
+    grid_file, tmp_path, monkeypatch, capsys, origin, text
+):
+    words = [str(grid_file()), "--results", str(tmp_path / "results")]
+    if origin == "RAY_ADDRESS":
+        monkeypatch.setenv("RAY_ADDRESS", text)
+    else:
+        words += ["--address", text]
+    assert main(words) == 2
+    assert capsys.readouterr().err.startswith(f"{origin}: found {text!r}; needed: auto, HOST:PORT")
+    assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize("typed", ["auto", "10.0.0.1:6379", "ray://head:10001", "[::1]:6379"])
+def test_an_address_that_is_one_is_taken_as_it_is(typed, monkeypatch):
+    assert study.run.cluster_address(typed) == typed
+    monkeypatch.setenv("RAY_ADDRESS", "other:1")
+    assert study.run.cluster_address(typed) == typed
+    assert study.run.cluster_address(None) == "other:1"
+    monkeypatch.delenv("RAY_ADDRESS")
+    assert study.run.cluster_address(None) is None
 
 
 def test_a_traceback_that_cannot_be_written_is_said(run, monkeypatch):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -112,6 +113,26 @@ def test_the_rate_is_of_the_run_under_way():
     assert of(None).left is None
 
 
+def test_a_watch_ends_where_the_card_of_another_machine_stands_still(half, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr("study.status.monotonic", lambda: now[0])
+    path = half.folder / "drivers" / "theirs.json"
+    path.parent.mkdir()
+    card = Card("afar", "another", 77, "5", "then", "study.run", running=("x",))
+    looker = Looker(half.folder)
+    for time_, beat, gone in ((0, 0, None), (30, 1, None), (64, 1, None), (66, 1, True)):
+        now[0] = time_
+        path.write_text(json.dumps(asdict(replace(card, beat=beat))))
+        assert looker.look().driver.gone is gone
+
+
+def test_what_failed_once_and_is_done_is_no_error(half):
+    """As after a run that was killed between its last record and the end of the failure."""
+    done, *_ = [due.case.id for due in plan(tiny_grid(**CHANGES))]
+    half.fail(done, "Traceback\nOSError: once\n")
+    assert Looker(half.folder).look().errors == {}
+
+
 def test_a_driver_that_was_killed_is_told_of(half, capsys):
     path = half.folder / "drivers" / "theirs.json"
     path.parent.mkdir()
@@ -158,6 +179,19 @@ def test_a_damaged_part_is_told_of_and_left(half, capsys):
     out = told(capsys, half.folder)
     assert f"damaged: {part}: not a readable part of records" in out
     assert part.read_bytes() == b"garbage"
+
+
+def test_what_is_wrong_with_one_store_hides_no_other(half, grid_file, capsys):
+    for name in ("nogrid", "torn"):
+        shutil.copytree(half.folder, half.folder.parent / name)
+    (half.folder.parent / "nogrid" / "grid.yaml").unlink()
+    find_parts(half.folder.parent / "torn")[0].write_bytes(b"garbage")
+    out = " ".join(told(capsys, half.folder.parent).split())
+    assert "tiny 6 4 0 0 2" in out
+    assert "torn 6 3 0 0 3" in out
+    assert "damaged: " in out
+    assert "nogrid/grid.yaml: no such file; it says by which protocol" in out
+    assert [one["done"] for one in json.loads(told(capsys, half.folder.parent, "--json"))] == [4, 3]
 
 
 def test_several_stores_are_a_line_each(half, grid_file, tmp_path, capsys):

@@ -1,6 +1,7 @@
 """The store: parts that are whole or absent, read once, and of one protocol."""
 
 import json
+import os
 
 import numpy as np
 import pyarrow as pa
@@ -98,6 +99,31 @@ def test_a_damaged_part_is_an_error_that_names_it(store, spoil):
     path.write_bytes(spoil(path.read_bytes()))
     with pytest.raises(UserError, match=str(path)):
         store.read()
+
+
+def test_a_part_whose_records_lack_an_id_is_damaged(store):
+    path = next((store.folder / "records").glob("*.parquet"))
+    table = pq.read_table(path)
+    null = pa.array([None] * len(table), pa.string())
+    pq.write_table(table.set_column(0, table.schema.field(0), null), path)
+    assert table.schema.names[0] == "record_id"
+    for columns in (None, ["record_id"], ["auc"]):
+        damaged = []
+        store.read(columns, damaged)
+        assert [trouble.part for trouble in damaged] == [path]
+
+
+def test_a_pipe_in_the_place_of_a_part_is_damage_and_hangs_nobody(store):
+    os.mkfifo(store.folder / "records" / "x.parquet")
+    with pytest.raises(UserError, match=r"x.parquet: not a readable part of records .not a file"):
+        store.read()
+
+
+def test_labels_that_are_not_those_of_the_data_are_refused(store, work):
+    (file,) = store.folder.glob("predictions/labels.npy")
+    np.save(file, np.load(file)[::-1])
+    with pytest.raises(UserError, match=r"labels.npy: not the labels of the test images"):
+        store.write(work[1][0])
 
 
 def test_a_part_that_is_listed_and_not_there_is_an_error_and_no_endless_search(store):

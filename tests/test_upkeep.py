@@ -1,10 +1,7 @@
 """Parts merged into one: the same records, whenever it is stopped, and one line for a mistake."""
 
-import os
-import signal
 import subprocess
 import sys
-import time
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -24,6 +21,11 @@ from tests.test_figures import step, write
 
 def rows():
     return step([(10.0, 0.2), (10.0, 0.5)], replicates=3)
+
+
+def rows_of(number):
+    """Three records of a job of that number."""
+    return [row | {"record_id": f"{number}-{row['record_id']}"} for row in rows()[:3]]
 
 
 @pytest.fixture
@@ -118,7 +120,7 @@ def test_a_writer_folds_the_parts_that_it_has_written(fold, tmp_path, monkeypatc
     store, written = Store(tmp_path / "tiny"), []
     writer = writer_room.Writer(store)
     for number in range(7):
-        own = [row | {"record_id": f"{number}-{row['record_id']}"} for row in rows()[:3]]
+        own = rows_of(number)
         written += [row["record_id"] for row in own]
         assert writer.write(Results(f"job{number}", own, {})) is None
         assert store.read()["record_id"].to_pylist() == sorted(written)
@@ -150,24 +152,77 @@ def test_an_empty_folder_and_a_folder_of_stores(folder, tmp_path, capsys):
     assert "no records in it; needed: a store" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("attempt", range(2))
-def test_killed_at_any_moment_nothing_is_lost_or_doubled(tmp_path, attempt):
-    folder = write(step([(10.0, 0.2), (10.0, 0.5)], replicates=25), tmp_path / "sweep", parts=200)
+def test_killed_at_any_step_nothing_is_lost_or_doubled(tmp_path):
+    """In processes of their own, before and after each file that gets its name or goes."""
+    folder = write(rows(), tmp_path / "sweep", parts=7)
     before = read_parts([folder])
     words = [sys.executable, "-c", PROGRAM, str(folder)]
-    with subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE) as process:
-        process.stdout.readline()  # its imports are done
-        time.sleep(0.05 + 0.15 * attempt)
-        os.kill(process.pid, signal.SIGKILL)
-    assert read_parts([folder]).equals(before)
-    assert main(["compact", str(folder)]) == 0
-    assert read_parts([folder]).equals(before)
-    assert len(find_parts(folder)) == 1
+    said = subprocess.run(words, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    killed, left = int(said), set()
+    for number in range(killed):
+        own = tmp_path / f"sweep-{number}"
+        left.add(len(find_parts(own)))
+        assert read_parts([own]).equals(before)
+        assert main(["compact", str(own)]) == 0
+        assert read_parts([own]).equals(before)
+        assert len(find_parts(own)) == 1
+    assert left == {*range(1, 9)}, "with all parts, with the new one too, and with each of less"
 
 
 PROGRAM = """
-import sys
+import os, shutil, signal, sys
+from pathlib import Path
 from study.upkeep import main
-print("ready", flush=True)
-main(["compact", sys.argv[1]])
+
+folder = Path(sys.argv[1])
+acts = {name: getattr(Path, name) for name in ("replace", "unlink")}
+
+
+def dies(step):
+    left = [step]
+
+    def late(name, path, *words, **more):
+        for act in (lambda: None, lambda: acts[name](path, *words, **more)):
+            act()
+            if not left[0]:
+                os.kill(os.getpid(), signal.SIGKILL)
+            left[0] -= 1
+
+    for name in acts:
+        setattr(Path, name, lambda *words, name=name, **more: late(name, *words, **more))
+
+
+for number in range(100):
+    own = folder.with_name(f"sweep-{number}")
+    shutil.copytree(folder, own)
+    child = os.fork()
+    if not child:
+        sys.stdout = open(os.devnull, "w")
+        dies(number)
+        os._exit(main(["compact", str(own)]))
+    if not os.waitpid(child, 0)[1]:
+        break
+print(number)
 """
+
+
+def test_a_job_that_was_written_twice_is_folded_like_any(tmp_path, monkeypatch):
+    """As after a node that went between the writing and the word of it."""
+    monkeypatch.setattr(writer_room, "FOLD", 3)
+    store = Store(tmp_path / "tiny")
+    writer = writer_room.Writer(store)
+    for number in (0, 0, 1):
+        assert writer.write(Results(f"job{number}", rows_of(number), {})) is None
+    assert len(find_parts(store.folder)) == 1
+    assert len(store.read()) == 6
+
+
+def test_a_writer_folds_what_others_have_left_too(tmp_path, monkeypatch):
+    """A queue that ends every run early would else leave small parts for ever."""
+    monkeypatch.setattr(writer_room, "FOLD", 3)
+    store = Store(tmp_path / "tiny")
+    for number in range(7):
+        results = Results(f"job{number}", rows_of(number), {})
+        assert writer_room.Writer(store).write(results) is None
+    assert len(find_parts(store.folder)) == 3
+    assert len(store.read()) == 21

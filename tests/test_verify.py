@@ -66,6 +66,22 @@ def store(made, tmp_path):
     return copy
 
 
+def test_logits_that_do_not_decide_as_the_record_says_are_found(grid_file, tmp_path, capsys):
+    file = grid_file(predictions=True, replicates=1, methods=["baseline", "thresholding"])
+    words = ["--executor", "inprocess", "--results", str(tmp_path / "results")]
+    assert run([str(file), *words]) == 0
+    folder = tmp_path / "results" / "tiny"
+    assert main([str(folder), "--sample", "0"]) == 0
+    (logits,) = {*folder.glob("predictions/*.npy")} - {folder / "predictions" / "labels.npy"}
+    np.save(logits, np.eye(4, dtype=np.float16)[np.load(folder / "predictions" / "labels.npy")])
+    capsys.readouterr()
+    assert main([str(folder), "--sample", "0"]) == 1
+    assert "its logits decide" in capsys.readouterr().out
+    np.save(logits, np.load(logits)[1:])
+    assert main([str(folder), "--sample", "0"]) == 1
+    assert "images" in capsys.readouterr().out
+
+
 @pytest.fixture
 def verify(capsys, tmp_path):
     """Runs the command; gives exit code, output and errors."""

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from study.checkpoints import Keeper
 from study.data import Dataset
+from study.data.pictures import Pictures
 from study.engine.means import Means
 from study.grid import Grid
 from study.job import run_job
@@ -26,6 +27,11 @@ class Work:
     dataset: Dataset
     store: Store
     code: str
+
+    @property
+    def reads(self) -> bool:
+        """Whether jobs read their images from disk."""
+        return self.dataset is not None and isinstance(self.dataset.pool.images, Pictures)
 
     def do(self, job: Job, means: Means, keeper: Keeper) -> Results:
         """A job, from start to records; code of the user's own that leaves ends no process."""

@@ -19,7 +19,7 @@ def execute(dues: Sequence[Due], work: Work, watch: Watch, place: Place) -> None
     pace = None if place.limit else paced(dues, work, watch, place)
     writer = Writer(work.store)
     for job in gather(dues, place.means.most, workers=1):
-        _attempt(job, work, watch, place, writer, place.limit or limit(job, work.grid, pace))
+        _attempt(job, work, watch, place, writer, place.limit or limit(job, work, pace))
 
 
 def paced(dues: Sequence[Due], work: Work, watch: Watch, place: Place) -> Pace | None:

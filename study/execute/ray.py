@@ -22,7 +22,6 @@ os.environ["TUNE_WARN_INSUFFICENT_RESOURCE_THRESHOLD_S"] = "600"
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from study.data.pictures import Pictures
 from study.engine import machine
 from study.execute import Place, Watch, Work, afar, cluster, loggers, trials
 from study.execute.needs import needs, workers
@@ -50,7 +49,9 @@ def execute(dues: Sequence[Due], work: Work, watch: Watch, place: Place) -> None
             afar.execute(dues, work, watch, place)
             return
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-        writer = ray.remote(Writer).options(num_cpus=0, scheduling_strategy=here)
+        writer = ray.remote(Writer).options(
+            num_cpus=0, scheduling_strategy=here, max_restarts=-1, max_task_retries=-1
+        )
         conduct(dues, work, watch, place, trials.Beside(writer.remote(work.store)))
     finally:
         ray.shutdown()
@@ -65,17 +66,16 @@ def conduct(
     place = replace(place, means=means)
     machines = cluster.machines()
     many = workers(place, machines)
-    reads = work.dataset is not None and isinstance(work.dataset.pool.images, Pictures)
-    asks = needs(place, machines, reads)
+    asks = needs(place, machines, work.reads)
     pace, memory = rehearsed(dues, work, watch, place, asks)
     loaders = int(asks.cores) if place.address else max(1, machine.cores() // many)
     crew = trials.Crew(
         work=ray.put(work),
-        means=replace(means, loaders=means.loaders or loaders if reads else 1),
+        means=replace(means, loaders=means.loaders or loaders if work.reads else 1),
         writer=writer,
         needs=replace(asks, memory=memory),
         workers=place.workers,
-        limit=lambda job: place.limit or limit(job, work.grid, pace),
+        limit=lambda job: place.limit or limit(job, work, pace, min(1.0, asks.cards or 1.0)),
         loggers=lambda note: loggers.made(place.log, work.store, note),
     )
     jobs = gather(dues, means.most, many)

@@ -19,7 +19,7 @@ class Writer:
 
     def __init__(self, store: Store):
         self._store = store
-        self._parts: list[Shelf] = []
+        self._parts: list[Shelf] | None = None
         self._words: dict[str, str] = {}
 
     def write(self, results: Results) -> str | None:
@@ -27,6 +27,8 @@ class Writer:
         would be met by all that follow: what is wrong with it comes back.
         """
         try:
+            if self._parts is None:
+                self._parts = self._store.loose()
             part = self._store.write(results)
             self._parts += [part] if part else []
             if len(self._parts) >= FOLD:
