@@ -58,6 +58,11 @@ def run(options: argparse.Namespace) -> int:
         raise UserError("--json: needs --plan")
     file = read_grid(options.grid, options.set, options.small)
     grid, store = file.grid, Store(options.results / file.folder)
+    if fleeting(options.results):
+        sys.stderr.write(
+            f"--results {options.results}: lies in {Path.cwd()}, Ray's copy of the folder that was "
+            f"submitted, and goes with it; an absolute path, or a bucket, stays\n"
+        )
     store.compare(grid)
     where = choose_place(options, grid)
     whole = select(plan(grid), options.only, options.limit)
@@ -116,6 +121,12 @@ def run(options: argparse.Namespace) -> int:
     if screen.left:
         console.print(f"{screen.left} of {len(left)} cases are not done; the same command retries")
     return 1 if screen.left or damaged else 0
+
+
+def fleeting(results: Shelf) -> bool:
+    """Whether records would go to where Ray keeps what a job was submitted with."""
+    copied = any(part.startswith("_ray_pkg_") for part in Path.cwd().parts)
+    return isinstance(results, Path) and not results.is_absolute() and copied
 
 
 def set_aside(damaged: Sequence[DamagedError], store: Store, console: Console) -> None:

@@ -345,6 +345,16 @@ def test_an_address_that_is_none_is_refused_before_anything_is_written(
     assert not (tmp_path / "results").exists()
 
 
+def test_a_submitted_job_is_told_where_its_records_go(run, tmp_path, monkeypatch):
+    """Ray runs it in a copy of the folder, which goes: a relative folder would go with it."""
+    copy = tmp_path / "working_dir_files" / "_ray_pkg_1d15fb"
+    copy.mkdir(parents=True)
+    monkeypatch.chdir(copy)
+    said = "Ray's copy of the folder that was submitted"
+    assert said not in run()[2], "an absolute path"
+    assert said in run("--results", "results")[2]
+
+
 @pytest.mark.parametrize("typed", ["auto", "10.0.0.1:6379", "ray://head:10001", "[::1]:6379"])
 def test_an_address_that_is_one_is_taken_as_it_is(typed, monkeypatch):
     assert study.run.cluster_address(typed) == typed

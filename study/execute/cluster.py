@@ -44,7 +44,8 @@ def connect(place: Place, grid: Grid) -> None:
             ray.init(place.address, runtime_env=luggage(grid, Path(folder)), **QUIET)
         except (ConnectionError, ValueError, RuntimeError) as error:
             raise UserError(
-                f"--address {place.address}: no Ray cluster answers there ({error}); {KINDS}"
+                f"--address {place.address}: no Ray cluster answers there, or it refuses the token "
+                f"(RAY_AUTH_MODE, RAY_AUTH_TOKEN) ({error}); {KINDS}"
             ) from None
 
 
