@@ -19,7 +19,8 @@ from bench.report import show, show_progress
 from bench.table import terminal
 from bench.work import BATCH
 from study.command import Parser, guarded, place, whole_number, word
-from study.run import choose_device, code_version
+from study.run import code_version
+from study.where import choose_device
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +18,7 @@ from study.parts import find_parts, read_part, read_rows, repeated, whole, write
 from study.plan import plan
 from study.remote import Shelf
 from study.results import Record, labels_of
-from study.store import FAILURES, GRID, PARTS, PREDICTIONS, Store
+from study.store import FAILURES, GRID, PARTS, PREDICTIONS, Store, read_array
 from study.stored import grid_of, one_store
 
 MOST, VALUES = 50, 3
@@ -222,7 +221,7 @@ def collect(into: Store, source: Store, table: pa.Table, arrays: dict[str, Shelf
         file, missing = f"{labels}.npy", labels not in ours[split]
         new = source.folder / PREDICTIONS / file
         old = arrays.setdefault(file, new) if missing else into.folder / PREDICTIONS / file
-        if not np.array_equal(array(old), array(new)):
+        if not np.array_equal(read_array(old), read_array(new)):
             yield f"conflict: {new}: not the test labels that {old} holds"
         for name in sorted(training for own, training in trainings if own == split):
             if name not in theirs[split]:
@@ -230,7 +229,10 @@ def collect(into: Store, source: Store, table: pa.Table, arrays: dict[str, Shelf
             file, new = f"{name}.npy", source.folder / PREDICTIONS / f"{name}.npy"
             held = into.folder / PREDICTIONS / file if name in ours[split] else None
             old = held or arrays.setdefault(file, new)
-            if old != new and (apart := decided_apart(array(old), array(new))) > MOST_APART:
+            if (
+                old != new
+                and (apart := decided_apart(read_array(old), read_array(new))) > MOST_APART
+            ):
                 yield f"conflict: {new}: decides {apart:.1%} of the images otherwise than {old}"
 
 
@@ -247,12 +249,6 @@ def decided_apart(one: np.ndarray, other: np.ndarray) -> float:
     lost, gone = (np.isnan(logits).any(axis=1) for logits in (one, other))
     alike = (lost == gone) & (lost | (one.argmax(axis=1) == other.argmax(axis=1)))
     return 1 - float(alike.mean())
-
-
-def array(path: Shelf) -> np.ndarray:
-    """What is stored there."""
-    found: np.ndarray = np.load(BytesIO(path.read_bytes()), allow_pickle=False)
-    return found
 
 
 def carry_out(into: Store, found: Findings) -> None:

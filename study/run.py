@@ -7,7 +7,6 @@ if __name__ == "__main__":  # Ctrl-C during the imports ends the process and say
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -27,11 +26,9 @@ from study.counts import shortage
 from study.data import Dataset
 from study.driver import Driver, forget_gone
 from study.engine import machine
-from study.engine.formulations import FORMULATIONS
-from study.engine.means import Means
 from study.errors import OWN, DataError, UserError, failure
 from study.estimate import estimate, measure
-from study.execute import EXECUTORS, LOGGERS, Place, Work, executor
+from study.execute import EXECUTORS, LOGGERS, Work, executor
 from study.grid import Grid
 from study.gridfile import read_grid
 from study.parts import DamagedError, find_parts
@@ -39,8 +36,7 @@ from study.plan import Due, count, plan, remaining
 from study.remote import Shelf
 from study.screen import Screen, plan_fields, show_plan, show_summary, terminal
 from study.store import Store
-
-LARGEST_PACK = 4096
+from study.where import add_means, choose_place, fleeting
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -123,12 +119,6 @@ def run(options: argparse.Namespace) -> int:
     return 1 if screen.left or damaged else 0
 
 
-def fleeting(results: Shelf) -> bool:
-    """Whether records would go to where Ray keeps what a job was submitted with."""
-    copied = any(part.startswith("_ray_pkg_") for part in Path.cwd().parts)
-    return isinstance(results, Path) and not results.is_absolute() and copied
-
-
 def set_aside(damaged: Sequence[DamagedError], store: Store, console: Console) -> None:
     """Move parts that cannot be read out of the way of those that will take their place."""
     for trouble in damaged:
@@ -188,75 +178,6 @@ def check_enough(dues: Sequence[Due], dataset: Dataset) -> None:
             )
 
 
-def choose_place(options: argparse.Namespace, grid: Grid) -> Place:
-    """Device, workers and cluster: in process one worker, on this machine one a core or a card.
-
-    A cluster that is already there decides for itself what `auto` and no --workers stand for.
-    """
-    if options.executor == "inprocess":
-        if options.workers not in (None, 1) or options.address:
-            raise UserError(
-                "--executor inprocess runs one job at a time, here; --workers and --address are "
-                "for --executor ray"
-            )
-    elif address := cluster_address(options.address):
-        means = choose_means(options, options.device)
-        return Place(means, options.workers, address, *beside(options))
-    device = choose_device(options.device)
-    means = choose_means(options, device)
-    means.check(grid.recipe.precision, str(options.grid))
-    if options.executor == "inprocess":
-        return Place(means, 1, None, *beside(options))
-    free = machine.devices() if device == "cuda" else machine.cores()
-    return Place(means, options.workers or free, None, *beside(options))
-
-
-def cluster_address(typed: str | None) -> str | None:
-    """The cluster that is named, if one is, by the option or else by the environment."""
-    origin, text = "--address", typed
-    if text is None:
-        origin, text = "RAY_ADDRESS", os.environ.get("RAY_ADDRESS", "").strip()
-    host, _, port = text.removeprefix("ray://").rpartition(":")
-    known = port.isdecimal() and 0 < int(port) < 65_536 and host.strip("[]") and "/" not in host
-    if text and text != "auto" and not known:
-        raise UserError(
-            f"{origin}: found {text!r}; needed: auto, HOST:PORT or ray://HOST:PORT of a running "
-            f"cluster, with a port from 1 to 65535"
-        )
-    return text or None
-
-
-def beside(options: argparse.Namespace) -> tuple[float | None, tuple[str, ...]]:
-    """The seconds that a job may take, and the loggers."""
-    minutes = options.job_minutes
-    return (60 * minutes if minutes else None), tuple(dict.fromkeys(options.log))
-
-
-def choose_means(options: argparse.Namespace, device: str) -> Means:
-    """The device with what the options say of packs and formulation; None leaves it to it."""
-    formulation = None if options.formulation == "auto" else options.formulation
-    return Means(device, options.pack, formulation, options.loaders, 60 * options.checkpoint)
-
-
-def pack_size(text: str) -> int | None:
-    """An argument that sizes packs, or leaves it to the device."""
-    if text == "auto":
-        return None
-    if not text.isdecimal() or not 1 <= int(text) <= LARGEST_PACK:
-        raise argparse.ArgumentTypeError(
-            f"found {text!r}; needed: auto, or a whole number from 1 to {LARGEST_PACK}"
-        )
-    return int(text)
-
-
-def choose_device(name: str) -> str:
-    """The device that `auto` stands for here, or an error where CUDA is not to be had."""
-    device = machine.pick_device(name)
-    if device == "cuda" and machine.devices() == 0:
-        raise UserError("--device cuda: no CUDA device on this machine; allowed: auto, cpu")
-    return device
-
-
 def code_version() -> str:
     """The git revision of this code, with -dirty where files were changed; else the version."""
     here = Path(__file__).parent
@@ -280,36 +201,6 @@ def show(fields: dict[str, Any], title: str, as_json: bool) -> None:
         print(json.dumps(fields, indent=2))
     else:
         show_plan(terminal(), title, fields)
-
-
-def add_means(p: argparse.ArgumentParser) -> None:
-    """Where the data lie, and by what they are computed on: none of it changes a result."""
-    p.add_argument(
-        "--data",
-        type=place,
-        default=Path(os.environ.get("STUDY_DATA") or "data"),
-        metavar="DIR",
-        help="where data sets lie or are put (default: STUDY_DATA, else data)",
-    )
-    p.add_argument(
-        "--device",
-        choices=("auto", "cpu", "cuda"),
-        default="auto",
-        help="where the nets live (default: auto: CUDA where there is any)",
-    )
-    p.add_argument(
-        "--pack",
-        type=pack_size,
-        metavar="N",
-        help="networks trained in lockstep, or auto (default: one on a CPU; on a card as many as "
-        "its memory holds)",
-    )
-    p.add_argument(
-        "--formulation",
-        choices=("auto", *FORMULATIONS),
-        default="auto",
-        help="how packs are computed (default: auto: plain on a CPU, on a card the fastest)",
-    )
 
 
 def parser() -> argparse.ArgumentParser:

@@ -236,9 +236,7 @@ class Store:
 
     def array(self, name: str) -> np.ndarray:
         """Logits, or labels, by the name that they are kept under."""
-        content = (self.folder / PREDICTIONS / f"{name}.npy").read_bytes()
-        found: np.ndarray = np.load(BytesIO(content), allow_pickle=False)
-        return found
+        return read_array(self.folder / PREDICTIONS / f"{name}.npy")
 
     def fail(self, case: str, traceback: str) -> Shelf:
         """Keep the traceback of a case that failed."""
@@ -288,6 +286,12 @@ def _read(file: Shelf) -> dict[str, Any]:
     if not isinstance(fields, dict):
         raise UserError(f"{file}: not a readable grid")
     return fields
+
+
+def read_array(path: Shelf) -> np.ndarray:
+    """The array that is stored there."""
+    found: np.ndarray = np.load(BytesIO(path.read_bytes()), allow_pickle=False)
+    return found
 
 
 def _intact(path: Shelf) -> bool:

@@ -23,11 +23,11 @@ from study.grid import Grid
 from study.parts import DamagedError, read_rows
 from study.plan import Due, Row, plan
 from study.results import Record
-from study.run import add_means, choose_device
 from study.screen import terminal
 from study.sound import at_odds, belied, strange, wrong
 from study.store import GRID, Store
 from study.stored import grid_of, one_store
+from study.where import add_means, choose_device
 
 HANDFUL = 5
 """Records that are computed anew, unless it is said how many."""

@@ -16,6 +16,7 @@ import yaml
 
 import study.job
 import study.run
+import study.where
 from study.gridfile import read_grid
 from study.plan import plan
 from study.run import main
@@ -357,12 +358,12 @@ def test_a_submitted_job_is_told_where_its_records_go(run, tmp_path, monkeypatch
 
 @pytest.mark.parametrize("typed", ["auto", "10.0.0.1:6379", "ray://head:10001", "[::1]:6379"])
 def test_an_address_that_is_one_is_taken_as_it_is(typed, monkeypatch):
-    assert study.run.cluster_address(typed) == typed
+    assert study.where.cluster_address(typed) == typed
     monkeypatch.setenv("RAY_ADDRESS", "other:1")
-    assert study.run.cluster_address(typed) == typed
-    assert study.run.cluster_address(None) == "other:1"
+    assert study.where.cluster_address(typed) == typed
+    assert study.where.cluster_address(None) == "other:1"
     monkeypatch.delenv("RAY_ADDRESS")
-    assert study.run.cluster_address(None) is None
+    assert study.where.cluster_address(None) is None
 
 
 def test_a_traceback_that_cannot_be_written_is_said(run, monkeypatch):

@@ -76,6 +76,8 @@ class Place:
 Executor = Callable[[Sequence[Due], Work, Watch, Place], None]
 """Gathers cases into jobs as the place wants them, and gets them done."""
 
+CLUSTERS = "needed: auto, HOST:PORT or ray://HOST:PORT of a running cluster"
+
 LOGGERS = ("mlflow", "tensorboard", "wandb")
 """Who may be told of every job, each by an integration of Ray's; packages of their own."""
 

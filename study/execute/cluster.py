@@ -20,11 +20,9 @@ import ray
 from ray._private import ray_constants, services
 
 from study.errors import UserError
-from study.execute import Place
+from study.execute import CLUSTERS, Place
 from study.execute.needs import Machine
 from study.grid import Grid
-
-KINDS = "needed: auto, HOST:PORT or ray://HOST:PORT of a running cluster"
 
 QUIET: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
 
@@ -45,7 +43,7 @@ def connect(place: Place, grid: Grid) -> None:
         except (ConnectionError, ValueError, RuntimeError) as error:
             raise UserError(
                 f"--address {place.address}: no Ray cluster answers there, or it refuses the token "
-                f"(RAY_AUTH_MODE, RAY_AUTH_TOKEN) ({error}); {KINDS}"
+                f"(RAY_AUTH_MODE, RAY_AUTH_TOKEN) ({error}); {CLUSTERS}"
             ) from None
 
 
@@ -83,7 +81,9 @@ def _listen(address: str) -> None:
     try:
         socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
     except (OSError, ValueError, OverflowError) as error:
-        raise UserError(f"--address {address}: nothing answers there ({error}); {KINDS}") from None
+        raise UserError(
+            f"--address {address}: nothing answers there ({error}); {CLUSTERS}"
+        ) from None
 
 
 def luggage(grid: Grid, folder: Path) -> dict[str, Any]:
