@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from study.errors import UserError, line
-from study.remote import Remote, Shelf
+from study.remote import Remote, Shelf, files
 from study.results import labels_of
 
 FOLDER = "predictions"
@@ -27,7 +27,7 @@ class Predictions:
 
     def stored(self) -> set[str]:
         """The trainings whose logits are there."""
-        return {path.stem for path in (self.study / FOLDER).glob("*.npy")}
+        return {path.stem for path in files(self.study / FOLDER, ".npy")}
 
     def labels(self, split: int | None, classes: int) -> NDArray[np.int64]:
         """The labels of a split's test images."""

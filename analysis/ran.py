@@ -12,7 +12,7 @@ from analysis.study import Study
 from analysis.style import DATASETS, NETS, imbalance_of, name_of
 from study.compare import entries
 from study.errors import UserError
-from study.remote import Shelf
+from study.remote import Shelf, files
 
 COLUMNS = (
     "case_id", "training_id", "dataset", "model", "imbalance", "rho", "mu", "replicate", "method",
@@ -189,8 +189,7 @@ def ended(studies: Sequence[Study]) -> Sheet:
 
 def failures(folder: Shelf) -> tuple[list[Failure], int]:
     """The tracebacks that a store keeps, no more than MOST, and how many there are."""
-    found: list[Shelf] = [*(folder / "failures").glob("*.txt")]
-    paths = sorted(found, key=str)
+    paths = sorted(files(folder / "failures", ".txt"), key=str)
     return [failure(path) for path in paths[:MOST]], len(paths)
 
 

@@ -17,7 +17,7 @@ from typing import Any, get_type_hints
 
 from study.errors import UserError, line
 from study.parts import whole
-from study.remote import Shelf
+from study.remote import Shelf, files
 from study.store import Store
 
 DRIVERS = "drivers"
@@ -175,8 +175,7 @@ def forget_gone(store: Store) -> None:
 
 def cards(folder: Shelf) -> Iterator[tuple[Shelf, Card]]:
     """The cards that lie there; one that says nothing readable is of a process unknown."""
-    found: list[Shelf] = [*folder.glob("*.json")]
-    for path in found:
+    for path in files(folder, ".json"):
         try:
             yield path, _card(json.loads(path.read_bytes()))
         except FileNotFoundError:  # it has left meanwhile

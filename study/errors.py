@@ -2,7 +2,7 @@
 
 import difflib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 
@@ -56,6 +56,12 @@ def shorten(text: str, length: int = 120) -> str:
 def line(text: str, length: int = 120) -> str:
     """`text`, shortened, in one line of letters that do nothing to a terminal."""
     return printable(shorten(" ".join(text.split()), length))
+
+
+def few(lines: Sequence[str], most: int) -> list[str]:
+    """The first of them, and how many more there are."""
+    more = len(lines) - most
+    return [*lines[:most], *([f"and {more:,} more"] if more > 0 else [])]
 
 
 def printable(text: str) -> str:

@@ -59,11 +59,11 @@ def merge(folder: Shelf, others: Sequence[Shelf], say: Say) -> int:
     Logits are whole before the records are, and these appear at once: killed at any moment nothing
     is lost or doubled, and the same again does what is left.
     """
-    sources = [one_store(other, "merge") for other in others]
+    sources = [one_store(other) for other in others]
     for source in sources:
         if inside(folder, source.folder) or inside(source.folder, folder):
             raise UserError(f"{source.folder}: is {folder}, lies in it or holds it")
-    into = one_store(folder, "merge into") if find_parts(folder) else Store(folder)
+    into = one_store(folder) if find_parts(folder) else Store(folder)
     try:
         if not folder.exists():
             survey(into, sources)  # which may refuse, and then leaves no folder behind

@@ -4,7 +4,6 @@ import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from fnmatch import fnmatch
 from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
@@ -79,10 +78,6 @@ class Remote:
         """What lies right below, in the order of the names."""
         yield from self._below(recursive=False)
 
-    def glob(self, pattern: str) -> Iterator["Remote"]:
-        """Of those, the ones whose name is of the pattern."""
-        return (path for path in self.iterdir() if fnmatch(path.name, pattern))
-
     def walk(self) -> Iterator["Remote"]:
         """Every file below, at any depth."""
         yield from self._below(recursive=True)
@@ -143,6 +138,15 @@ class Remote:
 
 Shelf = Path | Remote
 """Where a store or a file of it lies."""
+
+
+def files(folder: Shelf, ending: str) -> list[Shelf]:
+    """What lies in a folder under names that end so; one that may not be looked into raises."""
+    try:
+        found: list[Shelf] = [*folder.iterdir()]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    return [path for path in found if path.name.endswith(ending)]
 
 
 def parse(text: str) -> Shelf:

@@ -268,7 +268,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--log",
         action="append",
-        choices=LOGGERS,
+        choices=tuple(LOGGERS),
         default=[],
         help="tell this logger too, by Ray Tune's integration; may stand several times",
     )

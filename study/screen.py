@@ -20,18 +20,11 @@ PLAIN_LINE_EVERY = 30.0
 
 
 def terminal() -> Console:
-    """A console that prints text as it is."""
-    return Console(highlight=False, soft_wrap=True, emoji=False, markup=False)
-
-
-def show_table(console: Console, table: Table) -> None:
-    """Print a table as wide as it needs, never cut, where nobody looks at a terminal."""
-    if console.is_terminal:
-        console.print(table)
-    else:
-        console.width, width = 200, console.width
-        console.print(table)
-        console.width = width
+    """A console that prints text as it is; where it is no terminal a table is never cut."""
+    console = Console(highlight=False, soft_wrap=True, emoji=False, markup=False)
+    if not console.is_terminal:
+        console.width = 200
+    return console
 
 
 class Screen:
@@ -177,7 +170,7 @@ def show_plan(console: Console, title: str, fields: dict[str, Any]) -> None:
         ("records", "records", "records_left"),
     ):
         table.add_row(label, f"{fields[key]:,}", f"{fields[left]:,}" if left else "")
-    show_table(console, table)
+    console.print(table)
     console.print(f"store: {fields['store']} ({fields['records_done']:,} records done)")
     console.print(
         f"time: about {duration(fields['seconds_left'])} on {fields['workers']} "
@@ -213,7 +206,7 @@ def show_summary(console: Console, records: pa.Table) -> None:
             f"{status.get('chance', 0)}",
             f"{status.get('diverged', 0)}",
         )
-    show_table(console, table)
+    console.print(table)
 
 
 def percent(value: float) -> str:

@@ -38,7 +38,7 @@ from study.parts import (
     whole,
     write_part,
 )
-from study.remote import Shelf
+from study.remote import Shelf, files
 from study.results import LABELS, Results, labels_of
 from study.schema import SCHEMA
 
@@ -231,7 +231,8 @@ class Store:
         """For each split the ids of trainings whose logits are stored whole; none of a split whose
         labels are not.
         """
-        stored = {path.stem for path in (self.folder / PREDICTIONS).glob("*.npy") if _intact(path)}
+        arrays = files(self.folder / PREDICTIONS, ".npy")
+        stored = {path.stem for path in arrays if _intact(path)}
         return {split: stored if labels_of(split) in stored else set() for split in splits}
 
     def array(self, name: str) -> np.ndarray:

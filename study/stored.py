@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from study import strictyaml
-from study.errors import UserError
+from study.errors import UserError, few
 from study.grid import Grid
 from study.gridfile import check
 from study.parts import find_parts
@@ -12,8 +12,11 @@ from study.store import GRID, PARTS, Store
 
 NEEDED = "needed: a store, such as results/quickstart"
 
+MOST = 3
+"""Stores that are named where one is needed."""
 
-def one_store(folder: Shelf, to_do: str) -> Store:
+
+def one_store(folder: Shelf) -> Store:
     """The store in that folder; one that holds no records, or several stores, is refused."""
     parts = find_parts(folder)
     if not parts:
@@ -22,11 +25,12 @@ def one_store(folder: Shelf, to_do: str) -> Store:
         wrong = "no records in it" if there else "not a folder" if file else "no such folder"
         raise UserError(f"{folder}: {wrong}; {NEEDED}")
     holders = sorted({part.parent for part in parts})
-    if len(holders) > 1:
-        raise UserError(f"{folder}: holds several stores; {to_do} one at a time")
-    if holders != [folder / PARTS]:
-        raise UserError(f"{folder}: its records lie in {holders[0]}, no store's place; {NEEDED}")
-    return Store(folder)
+    if holders == [folder / PARTS]:
+        return Store(folder)
+    places = [holder.parent for holder in holders if holder.name == PARTS]
+    if inside := [str(place) for place in places if place != folder.parent]:
+        raise UserError(f"{folder}: holds stores; name one: {', '.join(few(inside, MOST))}")
+    raise UserError(f"{folder}: its records lie in {holders[0]}, no store's place; {NEEDED}")
 
 
 def grid_of(store: Store) -> Grid:

@@ -24,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def compact_all(options: argparse.Namespace) -> int:
     """Each of the stores in turn."""
     for folder in options.folders:
-        compact(one_store(folder, "compact"))
+        compact(one_store(folder))
     return 0
 
 

@@ -8,7 +8,7 @@ if __name__ == "__main__":  # Ctrl-C during the imports ends the process and say
 import argparse
 import random
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, pairwise
 
 import pyarrow as pa
@@ -18,7 +18,7 @@ from study.anew import Planned, drawn, named, recompute
 from study.command import Parser, go, guarded, shelf, word
 from study.compare import Change, Comparison, compare, in_packs
 from study.engine.means import Means
-from study.errors import UserError, shorten
+from study.errors import UserError, few, shorten
 from study.grid import Grid
 from study.parts import DamagedError, read_rows
 from study.plan import Due, Row, plan
@@ -52,7 +52,7 @@ def verify(options: argparse.Namespace) -> int:
     if options.only and options.seed is not None:
         raise UserError("--seed: draws a --sample; --only names what to compute anew")
     console = terminal()
-    store = one_store(options.folder, "verify")
+    store = one_store(options.folder)
     grid = grid_of(store)
     formulation = None if options.formulation == "auto" else options.formulation
     means = Means(choose_device(options.device), options.pack, formulation)
@@ -61,7 +61,7 @@ def verify(options: argparse.Namespace) -> int:
     damaged: list[DamagedError] = []
     records = read_rows([store.folder], damaged=damaged)
     found = [str(one) for one in damaged] + list(examine(records, known, grid, store))
-    for line in shortened(found):
+    for line in few(found, MOST):
         console.print(line, style="red")
     stored: dict[str, int] = {}
     for at, id in enumerate(records["record_id"].to_pylist()):
@@ -69,7 +69,7 @@ def verify(options: argparse.Namespace) -> int:
     console.print(f"{store.folder}: {len(stored):,} records; contradictions: {len(found):,}")
     strangers = [id for id in stored if id not in known]
     if strangers:
-        words = " ".join(shortened(strangers))
+        words = " ".join(few(strangers, MOST))
         console.print(f"{len(strangers):,} that {GRID} does not plan, not computed anew: {words}")
     there = [known[id] for id in stored if id in known]
     if not there and not damaged:
@@ -94,7 +94,7 @@ def draw(options: argparse.Namespace, there: Sequence[Planned], console: Console
     if chosen:
         trainings = len({row.training for _, row in chosen})
         console.print(
-            f"drawn: {len(chosen)} records, the trainings: {trainings}; the same again by "
+            f"drawn: records {len(chosen)}, of trainings {trainings}; the same again by "
             f"--sample {options.sample} --seed {seed}"
         )
     return chosen
@@ -168,12 +168,6 @@ def describe(due: Due, row: Row) -> str:
     to = f" to {row.method.to:g}" if row.method.to != 1 else ""
     rate = f"rate {row.training.base:g}, run {row.training.run}"
     return f"{row.id} {row.method.id}{to}, {rate}, case {due.case}"
-
-
-def shortened(lines: Collection[str]) -> list[str]:
-    """The first of them, and how many more there are."""
-    more = len(lines) - MOST
-    return [*list(lines)[:MOST], *([f"and {more:,} more"] if more > 0 else [])]
 
 
 def number(text: str) -> int:

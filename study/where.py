@@ -1,7 +1,8 @@
-"""Where a run computes: device, workers and cluster, as the command line says."""
+"""Where a run computes, and who else is told of it, as the command line says."""
 
 import argparse
 import os
+from importlib.util import find_spec
 from pathlib import Path
 
 from study.command import place
@@ -9,9 +10,9 @@ from study.engine import machine
 from study.engine.formulations import FORMULATIONS
 from study.engine.means import Means
 from study.errors import UserError
-from study.execute import CLUSTERS, Place
+from study.execute import CLUSTERS, LOGGERS, Place
 from study.grid import Grid
-from study.remote import Shelf
+from study.remote import Remote, Shelf
 
 LARGEST_PACK = 4096
 
@@ -21,22 +22,23 @@ def choose_place(options: argparse.Namespace, grid: Grid) -> Place:
 
     A cluster that is already there decides for itself what `auto` and no --workers stand for.
     """
-    if options.executor == "inprocess":
-        if options.workers not in (None, 1) or options.address:
-            raise UserError(
-                "--executor inprocess runs one job at a time, here; --workers and --address are "
-                "for --executor ray"
-            )
-    elif address := cluster_address(options.address):
-        means = choose_means(options, options.device)
-        return Place(means, options.workers, address, *beside(options))
+    here = options.executor == "inprocess"
+    if here and (options.workers not in (None, 1) or options.address):
+        raise UserError(
+            "--executor inprocess runs one job at a time, here; --workers and --address are "
+            "for --executor ray"
+        )
+    address = None if here else cluster_address(options.address)
+    beside = job_seconds(options), loggers(options, address)
+    if address:
+        return Place(choose_means(options, options.device), options.workers, address, *beside)
     device = choose_device(options.device)
     means = choose_means(options, device)
     means.check(grid.recipe.precision, str(options.grid))
-    if options.executor == "inprocess":
-        return Place(means, 1, None, *beside(options))
+    if here:
+        return Place(means, 1, None, *beside)
     free = machine.devices() if device == "cuda" else machine.cores()
-    return Place(means, options.workers or free, None, *beside(options))
+    return Place(means, options.workers or free, None, *beside)
 
 
 def cluster_address(typed: str | None) -> str | None:
@@ -51,10 +53,32 @@ def cluster_address(typed: str | None) -> str | None:
     return text or None
 
 
-def beside(options: argparse.Namespace) -> tuple[float | None, tuple[str, ...]]:
-    """The seconds that a job may take, and the loggers."""
-    minutes = options.job_minutes
-    return (60 * minutes if minutes else None), tuple(dict.fromkeys(options.log))
+def job_seconds(options: argparse.Namespace) -> float | None:
+    """The time that a job may take, where it is said."""
+    return 60 * options.job_minutes if options.job_minutes else None
+
+
+def loggers(options: argparse.Namespace, address: str | None) -> tuple[str, ...]:
+    """The loggers, each once; one that could not be told of this run is refused."""
+    names = tuple(dict.fromkeys(options.log))
+    for name in names:
+        if options.executor == "inprocess":
+            raise UserError(f"--log {name}: loggers are Ray Tune's; needed: --executor ray")
+        if address and address.startswith("ray://"):
+            raise UserError(
+                f"--log {name}: not with --address {address}, as loggers work where Tune does; run "
+                f"the command on the cluster, by ray job submit"
+            )
+        if isinstance(options.results, Remote) and name != "mlflow":
+            raise UserError(
+                f"--log {name}: writes files beside the records; needed: --results on a disk"
+            )
+        if find_spec(LOGGERS[name]) is None:
+            raise UserError(
+                f"--log {name}: needs the package {LOGGERS[name]}; to install it: "
+                f"pip install 'imbalance-study[{name}]'"
+            )
+    return names
 
 
 def choose_means(options: argparse.Namespace, device: str) -> Means:

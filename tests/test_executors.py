@@ -347,11 +347,6 @@ def test_in_process_beside_the_main_thread_no_job_is_ended(tmp_path):
     assert [line[0] for line in watch.lines] == ["begun", "done"]
 
 
-def test_in_process_a_loggers_name_is_refused(tmp_path):
-    with pytest.raises(UserError, match=r"--log mlflow: .*--executor ray"):
-        executor("inprocess")([], None, Told(), Place(CPU, log=("mlflow",)))
-
-
 def test_when_tune_itself_gives_up_the_rest_is_put_to_it_again(monkeypatch):
     from study.execute import trials
 
@@ -479,15 +474,36 @@ def test_a_logger_is_told_the_means_of_each_job(
         assert tags is None or wanted | {"seconds"} <= tags
 
 
-def test_a_logger_without_its_package_or_name_is_one_error(monkeypatch):
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["tensorbord"], "choose from"),
+        (["tensorboard", "--log", "mlflow"], "pip install 'imbalance-study[mlflow]'"),
+        (["mlflow", "--executor", "inprocess"], "needed: --executor ray"),
+        (["mlflow", "--address", "ray://h:1"], "by ray job submit"),
+        (["wandb", "--results", "s3://b/p"], "needed: --results on a disk"),
+    ],
+)
+def test_a_logger_that_cannot_be_told_is_refused_before_anything_is_written(
+    words, said, grid_file, tmp_path, monkeypatch, capsys
+):
     from study.execute import loggers
+    from study.run import main
 
-    assert tuple(loggers.MAKERS) == LOGGERS
-    monkeypatch.setitem(loggers.MAKERS, "mlflow", ("no_such_package", None))
-    with pytest.raises(UserError, match=r"--log mlflow: .*pip install 'imbalance-study\[mlflow\]'"):
-        loggers.check(["tensorboard", "mlflow"])
-    with pytest.raises(UserError, match=r"--log tensorbord: .*allowed: mlflow, tensorboard, wandb"):
-        loggers.check(["tensorbord"])
+    assert loggers.MAKERS.keys() == LOGGERS.keys()
+    monkeypatch.setitem(LOGGERS, "mlflow", "no_such_package")
+    monkeypatch.setattr("study.store.Store.compare", lambda store, grid: None)  # asks the bucket
+    try:
+        code = main([str(grid_file()), "--results", str(tmp_path / "r"), "--log", *words])
+    except SystemExit as error:
+        code = error.code
+    out, err = capsys.readouterr()
+    assert (code, out) == (2, "")
+    assert f"--log {words[-1] if words[-1] == 'mlflow' else words[0]}" in err or words[:1] == [
+        "tensorbord"
+    ]
+    assert said in err
+    assert not (tmp_path / "r").exists()
 
 
 def test_a_logger_in_trouble_says_so_once_and_stops_nothing():

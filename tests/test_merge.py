@@ -280,7 +280,7 @@ def test_another_protocol_is_refused(merge, folder):
     ("names", "said"),
     [
         (["left", "nowhere"], "nowhere: no such folder; needed: a store"),
-        (["left", "."], "holds several stores; merge one at a time"),
+        (["left", "."], "holds stores; name one: "),
         ([".", "left"], "left: is ., lies in it or holds it"),
         (["left", "left"], "left: is left, lies in it or holds it"),
         (["left/sub", "left"], "left: is left/sub, lies in it or holds it"),

@@ -2,22 +2,26 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
 from dataclasses import asdict, replace
+from io import StringIO
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from study import driver
 from study.driver import Card, Driver
 from study.parts import find_parts
 from study.plan import plan
 from study.run import main as run
-from study.status import Looker, Standing, main
+from study.standing import Looker, Standing
+from study.status import View, main
 from study.store import Store
 from tests.conftest import ROOT, tiny_grid
 
@@ -52,7 +56,7 @@ def test_done_and_missing_are_counted_by_cell(half, capsys):
     assert (standing.records, standing.planned) == (8, 12)
     out = told(capsys, half.folder)
     assert "8 of 12 records" in out
-    assert out.splitlines()[-1].split() == ["cases", "in", "all", "4", "0", "0", "2"]
+    assert out.splitlines()[-1].split() == ["in", "all", "6", "4", "0", "0", "2"]
     (fields,) = json.loads(told(capsys, half.folder, "--json"))
     assert (fields["cases"], fields["done"], fields["missing"]) == (6, 4, 2)
     assert (fields["driver"], fields["cases_per_hour"], fields["seconds_left"]) == (
@@ -115,7 +119,7 @@ def test_the_rate_is_of_the_run_under_way():
 
 def test_a_watch_ends_where_the_card_of_another_machine_stands_still(half, monkeypatch):
     now = [0.0]
-    monkeypatch.setattr("study.status.monotonic", lambda: now[0])
+    monkeypatch.setattr("study.standing.monotonic", lambda: now[0])
     path = half.folder / "drivers" / "theirs.json"
     path.parent.mkdir()
     card = Card("afar", "another", 77, "5", "then", "study.run", running=("x",))
@@ -139,7 +143,7 @@ def test_a_driver_that_was_killed_is_told_of(half, capsys):
     gone = Card("here", driver.machine(), 999999, "5", "then", "study.run", running=("x",))
     path.write_text(json.dumps(asdict(gone)))
     out = told(capsys, half.folder)
-    assert "study.run on here, process 999999, since then, has ended without a word" in out
+    assert "study.run on here, process 999999, since then: killed, or its machine lost" in out
     assert Looker(half.folder).look().total["running"] == 0
     assert path.exists(), "it only looks"
 
@@ -147,29 +151,29 @@ def test_a_driver_that_was_killed_is_told_of(half, capsys):
 def test_a_part_is_read_once_and_may_be_merged_meanwhile(half, monkeypatch):
     looker = Looker(half.folder)
     first = looker.look()
-    from study import status
+    from study import standing
 
     def refuse(part, columns):
         raise AssertionError(f"{part} was read before")
 
-    read = status.read_part
-    monkeypatch.setattr(status, "read_part", refuse)
+    read = standing.read_part
+    monkeypatch.setattr(standing, "read_part", refuse)
     assert looker.look() == first
-    monkeypatch.setattr(status, "read_part", read)
+    monkeypatch.setattr(standing, "read_part", read)
     half.compact()
     assert looker.look() == first
 
 
 def test_parts_merged_while_it_looks_are_listed_again(half, monkeypatch):
-    from study import status
+    from study import standing
 
-    first, read = Looker(half.folder).look(), status.read_part
+    first, read = Looker(half.folder).look(), standing.read_part
 
     def late(part, columns):
         half.compact()
         return read(part, columns)
 
-    monkeypatch.setattr(status, "read_part", late)
+    monkeypatch.setattr(standing, "read_part", late)
     assert Looker(half.folder).look() == first
 
 
@@ -199,15 +203,64 @@ def test_several_stores_are_a_line_each(half, grid_file, tmp_path, capsys):
     assert run([str(grid_file()), *INPROCESS, *words]) == 0
     lines = told(capsys, half.folder.parent).splitlines()
     assert lines[0].split()[0] == "store"
-    assert len(lines) == 3
+    assert len(lines) == 4
     assert ["tiny", "6", "4", "0", "0", "2"] in [line.split() for line in lines]
+    assert lines[-1].split() == ["in", "all", "7", "5", "0", "0", "2"]
     assert len(json.loads(told(capsys, half.folder.parent, "--json"))) == 2
 
 
-def test_watching_ends_when_nobody_drives(half, capsys):
+def test_watching_ends_when_nobody_drives(half, capsys, monkeypatch):
+    monkeypatch.setattr("study.status.BEGIN", 1.0)
     begin = time.monotonic()
-    assert "8 of 12 records" in told(capsys, half.folder, "--watch")
+    out = told(capsys, half.folder, "--watch", "0.2")
+    assert 1 < time.monotonic() - begin < 4
+    assert re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC\n", out), "a pipe wants the time of each"
+    assert out.count("8 of 12 records") >= 3
+    assert out.splitlines()[-1] == "nobody runs it; the same command goes on"
+
+
+def test_watching_what_is_done_ends_at_once(half, capsys):
+    half.open(tiny_grid(**CHANGES | {"replicates": 1}))
+    begin = time.monotonic()
+    assert told(capsys, half.folder, "--watch", "60").splitlines()[-1] == "all is done"
     assert time.monotonic() - begin < 4
+
+
+def test_watching_waits_for_a_store_that_is_not_there_yet(half, monkeypatch, capsys):
+    later = half.folder.with_name("later")
+    monkeypatch.setattr("study.status.time.sleep", lambda seconds: half.folder.rename(later))
+    half.open(tiny_grid(**CHANGES | {"replicates": 1}))
+    out = told(capsys, later, "--watch")
+    assert f"{later}: no such folder" in out
+    assert "4 of 4 records" in out
+    monkeypatch.setattr("study.status.BEGIN", 0.0)
+    assert main([str(half.folder), "--watch"]) == 2, "but not for ever"
+
+
+@pytest.mark.parametrize(("height", "cells"), [(24, 12), (13, 5), (8, 0)])
+def test_a_watch_is_no_longer_than_the_terminal_is_high(half, height, cells):
+    """What is done makes room; the number, the total and the errors stay."""
+    half.open(tiny_grid(**CHANGES | {"imbalance": {"rho": [5, 10, *range(20, 30)]}}))
+    half.fail(plan(tiny_grid(**CHANGES))[5].case.id, f"OSError: {'long ' * 20}")
+    console = Console(file=StringIO(), width=80, height=height, force_terminal=True)
+    lines = console.render_lines(View(half.folder).shown(console), pad=False)
+    told = ["".join(piece.text for piece in line) for line in lines]
+    assert len(told) < height
+    assert sum("mu" in line for line in told) == cells
+    assert any(line.split()[:3] == ["in", "all", "36"] for line in told)
+    assert any("failed: " in line for line in told)
+    if cells < 12:
+        assert f"and {12 - cells} more" in "\n".join(told)
+        assert not any("rho 5 " in line for line in told), "it is done"
+
+
+def test_a_watch_of_several_is_no_longer_either(half):
+    for name in "abcdefgh":
+        shutil.copytree(half.folder, half.folder.with_name(name))
+    console = Console(file=StringIO(), width=80, height=9, force_terminal=True)
+    lines = console.render_lines(View(half.folder.parent).shown(console), pad=False)
+    assert len(lines) == 8
+    assert "and 4 more" in "".join(piece.text for line in lines for piece in line)
 
 
 def test_watching_a_run(grid_file, tmp_path):

@@ -146,7 +146,7 @@ def test_parts_that_go_while_they_are_read_are_read_where_they_went(folder, monk
 def test_an_empty_folder_and_a_folder_of_stores(folder, tmp_path, capsys):
     write(step([(99.0, 0.2)]), tmp_path / "other")
     assert main(["compact", str(tmp_path)]) == 2
-    assert "holds several stores; compact one at a time" in capsys.readouterr().err
+    assert "holds stores; name one: " in capsys.readouterr().err
     (tmp_path / "empty").mkdir()
     assert main(["compact", str(tmp_path / "empty")]) == 2
     assert "no records in it; needed: a store" in capsys.readouterr().err

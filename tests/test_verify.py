@@ -372,7 +372,7 @@ def test_many_contradictions_are_counted(store, verify):
     [
         (["nowhere"], "nowhere: no such folder; needed: a store"),
         (["empty"], "empty: no records in it; needed: a store"),
-        (["."], "holds several stores; verify one at a time"),
+        (["."], "holds stores; name one: "),
         (["splits/records"], "no store's place; needed: a store"),
         (["splits/grid.yaml"], "splits/grid.yaml: "),
         (["splits", "--only", "zz"], "--only zz: no record stored here"),

@@ -63,7 +63,7 @@ class Place:
 
     Without workers or address: as many as the cluster holds, and a cluster of one's own.
     limit: seconds that a job may take; None: as study/limits.py has it.
-    log: names of loggers (study/execute/loggers.py).
+    log: names of LOGGERS, where Tune works beside the driver.
     """
 
     means: Means
@@ -78,8 +78,8 @@ Executor = Callable[[Sequence[Due], Work, Watch, Place], None]
 
 CLUSTERS = "needed: auto, HOST:PORT or ray://HOST:PORT of a running cluster"
 
-LOGGERS = ("mlflow", "tensorboard", "wandb")
-"""Who may be told of every job, each by an integration of Ray's; packages of their own."""
+LOGGERS = {"mlflow": "mlflow", "tensorboard": "tensorboardX", "wandb": "wandb"}
+"""Who may be told of every job, by integrations of Ray's -> the package that each needs."""
 
 EXECUTORS = {"ray": "study.execute.ray", "inprocess": "study.execute.inprocess"}
 

@@ -68,11 +68,6 @@ class Far:
 
 def execute(dues: Sequence[Due], work: Work, watch: Watch, place: Place) -> None:
     """Run the jobs on the cluster that this process has joined as a client."""
-    if place.log:
-        raise UserError(
-            f"--log {place.log[0]}: not with --address {place.address}, as loggers work where Tune "
-            f"does; run the command on the cluster, by ray job submit"
-        )
     try:
         _execute(dues, work, watch, place)
     except ray.exceptions.RayTaskError:  # a fault of this program

@@ -14,8 +14,6 @@ from study.plan import Due, Job, count, gather
 
 def execute(dues: Sequence[Due], work: Work, watch: Watch, place: Place) -> None:
     """Run the jobs in this process, in their order."""
-    if place.log:
-        raise UserError(f"--log {place.log[0]}: loggers are Ray Tune's; needed: --executor ray")
     pace = None if place.limit else paced(dues, work, watch, place)
     writer = Writer(work.store)
     for job in gather(dues, place.means.most, workers=1):

@@ -3,14 +3,11 @@
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from importlib import import_module
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 from ray import tune
 
-from study.errors import UserError, failure
-from study.remote import Remote
+from study.errors import failure
 from study.results import Results
 from study.store import Store
 
@@ -24,7 +21,7 @@ def _mlflow(store: Store) -> Any:
 
 
 def _tensorboard(store: Store) -> Any:
-    folder = _disk(store, "tensorboard") / TENSORBOARD
+    folder = store.folder / TENSORBOARD
     base = import_module("ray.tune.logger.tensorboardx").TBXLoggerCallback
 
     class Kept(base):  # type: ignore[misc, valid-type]
@@ -40,7 +37,7 @@ def _tensorboard(store: Store) -> Any:
 
 
 def _wandb(store: Store) -> Any:
-    folder = _disk(store, "wandb") / WANDB
+    folder = store.folder / WANDB
     folder.mkdir(parents=True, exist_ok=True)
     integration = import_module("ray.air.integrations.wandb")
     return integration.WandbLoggerCallback(
@@ -48,38 +45,17 @@ def _wandb(store: Store) -> Any:
     )
 
 
-MAKERS: dict[str, tuple[str, Callable[[Store], Any]]] = {
-    "mlflow": ("mlflow", _mlflow),
-    "tensorboard": ("tensorboardX", _tensorboard),
-    "wandb": ("wandb", _wandb),
+MAKERS: dict[str, Callable[[Store], Any]] = {
+    "mlflow": _mlflow,
+    "tensorboard": _tensorboard,
+    "wandb": _wandb,
 }
-"""Each of LOGGERS -> the package it needs, which its extra names, and what makes it for a store."""
-
-
-def check(names: Sequence[str]) -> None:
-    """Refuse a name that no logger has, and a logger whose package is missing."""
-    for name in names:
-        if name not in MAKERS:
-            raise UserError(f"--log {name}: no such logger; allowed: {', '.join(MAKERS)}")
-        package, _ = MAKERS[name]
-        if find_spec(package) is None:
-            raise UserError(
-                f"--log {name}: needs the package {package}; to install it: "
-                f"pip install 'imbalance-study[{name}]'"
-            )
+"""Each of LOGGERS -> what makes it for a store."""
 
 
 def made(names: Sequence[str], store: Store, note: Callable[[str], None]) -> list[tune.Callback]:
     """The loggers of these names; what goes wrong with one is said by `note`."""
-    return [Gentle(name, MAKERS[name][1](store), note) for name in names]
-
-
-def _disk(store: Store, name: str) -> Path:
-    if isinstance(store.folder, Remote):
-        raise UserError(
-            f"--log {name}: writes files beside the records; needed: --results on a disk"
-        )
-    return store.folder
+    return [Gentle(name, MAKERS[name](store), note) for name in names]
 
 
 class Gentle(tune.Callback):

@@ -38,7 +38,6 @@ each fit begins with new processes.
 
 def execute(dues: Sequence[Due], work: Work, watch: Watch, place: Place) -> None:
     """Run the jobs on a cluster: the one at `address`, or one made on this machine."""
-    loggers.check(place.log)
     stop = signal.getsignal(signal.SIGTERM)
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # a failure is told by the watch
     cluster.connect(place, work.grid)
