@@ -19,7 +19,7 @@ from bench.report import show, show_progress
 from bench.table import terminal
 from bench.work import BATCH
 from study.command import Parser, guarded, place, whole_number, word
-from study.run import code_version
+from study.revision import code_version
 from study.where import choose_device
 
 

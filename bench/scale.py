@@ -35,7 +35,7 @@ from study.errors import UserError
 from study.gridfile import read_grid
 from study.parts import whole
 from study.plan import plan
-from study.run import code_version
+from study.revision import code_version
 from study.store import Store
 
 JOBS = 22_500

@@ -24,7 +24,7 @@ from study.data.imagenet import Imagenet
 from study.data.pictures import Pictures
 from study.errors import UserError
 from study.parts import whole
-from study.run import code_version
+from study.revision import code_version
 from study.where import choose_device
 
 BATCH = {"cpu": 8, "cuda": 256}

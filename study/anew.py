@@ -14,7 +14,8 @@ from study.grid import Grid
 from study.job import run_job
 from study.plan import Due, Row, gather, merged
 from study.results import Record
-from study.run import check_enough, code_version, load
+from study.revision import code_version
+from study.run import check_enough, load
 from study.schema import SCHEMA
 
 Planned = tuple[Due, Row]

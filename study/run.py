@@ -7,7 +7,6 @@ if __name__ == "__main__":  # Ctrl-C during the imports ends the process and say
 
 import argparse
 import json
-import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -20,7 +19,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from rich.console import Console
 
-from study import __version__
 from study.command import Parser, go, guarded, place, positive, shelf, whole_number, word
 from study.counts import shortage
 from study.data import Dataset
@@ -34,6 +32,7 @@ from study.gridfile import read_grid
 from study.parts import DamagedError, find_parts
 from study.plan import Due, count, plan, remaining
 from study.remote import Shelf
+from study.revision import code_version
 from study.screen import Screen, plan_fields, show_plan, show_summary, terminal
 from study.store import Store
 from study.where import add_means, choose_place, fleeting
@@ -176,23 +175,6 @@ def check_enough(dues: Sequence[Due], dataset: Dataset) -> None:
                 f"subsets: case {due.case}: it takes every training image there is, so that all "
                 f"subsets would be one; leave this key out, or take fewer images"
             )
-
-
-def code_version() -> str:
-    """The git revision of this code, with -dirty where files were changed; else the version."""
-    here = Path(__file__).parent
-
-    def git(*words: str) -> str:
-        return subprocess.run(
-            ["git", "-C", str(here), *words], capture_output=True, text=True, check=True
-        ).stdout.strip()
-
-    try:
-        revision = git("rev-parse", "HEAD")
-        changed = git("status", "--porcelain", "--untracked-files=no")
-    except (OSError, subprocess.CalledProcessError):
-        return __version__
-    return revision + ("-dirty" if changed else "")
 
 
 def show(fields: dict[str, Any], title: str, as_json: bool) -> None:

@@ -63,7 +63,11 @@ COLUMNS: tuple[tuple[str, pa.DataType, str], ...] = (
     ("formulation", pa.string(), "how they were computed (study/engine/formulations.py)"),
     ("threads", pa.int32(), "threads of the process"),
     ("worker", pa.string(), "host and number of the process"),
-    ("code", pa.string(), "git revision, -dirty where files were changed"),
+    (
+        "code",
+        pa.string(),
+        "git revision, -dirty if changed; without git version and digest of files",
+    ),
     ("versions", pa.string(), "Python, packages and the processor, as JSON"),
     ("finished_at", pa.timestamp("us", "UTC"), "when the job ended"),
 )

@@ -17,6 +17,7 @@ import yaml
 import study.job
 import study.run
 import study.where
+from study import __version__
 from study.gridfile import read_grid
 from study.plan import plan
 from study.run import main
@@ -415,6 +416,26 @@ def test_the_record_says_which_code_made_it(run, store):
     codes = set(store.read()["code"].to_pylist())
     assert len(codes) == 1
     assert Path(ROOT / ".git").exists() == (len(codes.pop().removesuffix("-dirty")) == 40)
+
+
+def test_code_without_git_is_named_by_what_its_files_hold(tmp_path, monkeypatch):
+    from study import revision
+
+    package = tmp_path / "study"
+    shutil.copytree(ROOT / "study", package, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(revision, "HERE", package)
+    subprocess.run(
+        ["git", "-c", "init.defaultBranch=main", "init", "-q", str(tmp_path)], check=True
+    )
+    first = revision.code_version()
+    assert first == f"{__version__}-{revision.digest(ROOT / 'study')}"
+    (package / "notes.txt").write_text("no module")
+    assert revision.code_version() == first
+    with (package / "nets" / "net.py").open("a") as out:
+        out.write("\n")
+    changed = revision.code_version()
+    (package / "nets" / "net.py").rename(package / "net.py")
+    assert len({first, changed, revision.code_version()}) == 3
 
 
 def test_a_pack_of_parts_of_few_cases_leaves_every_record(run, store):
