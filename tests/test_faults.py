@@ -261,6 +261,32 @@ def test_a_worker_killed_from_outside(place, whole):
     settled("worker killed from outside, Ray", place, whole, tries, RAY)
 
 
+def process_of(mark, title):
+    """The number of a process of the run started with that mark; None where there is none."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            said = (folder / "cmdline").read_bytes().decode(errors="replace")
+            if title in said and mark in (folder / "environ").read_bytes().decode(errors="replace"):
+                return int(folder.name)
+    return None
+
+
+@pytest.mark.slow
+def test_a_writer_killed_from_outside(place, whole, monkeypatch):
+    """The one process that touches the store under Ray; another takes its place."""
+    mark = f"STUDY_MARK={place.name}-{os.getpid()}"
+    monkeypatch.setenv(*mark.split("="))
+    process = start(place, place / "results", *RAY)
+    while not stored(place):
+        assert process.poll() is None
+        time.sleep(0.02)
+    os.kill(process_of(mark, "ray::Writer"), signal.SIGKILL)
+    assert stored(place) < CASES
+    finish(process)
+    assert stored(place) == CASES
+    settled("writer killed from outside, Ray", place, whole, words=RAY)
+
+
 # ---- the disk
 
 
