@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import asdict, replace
 from io import StringIO
@@ -23,7 +24,7 @@ from study.run import main as run
 from study.standing import Looker, Standing
 from study.status import View, main
 from study.store import Store
-from tests.conftest import ROOT, tiny_grid
+from tests.conftest import ROOT, tiny_grid, without_privileges
 
 INPROCESS = ["--executor", "inprocess"]
 CHANGES = {"replicates": 3, "imbalance": {"rho": [5, 10]}, "methods": ["baseline", "thresholding"]}
@@ -196,6 +197,21 @@ def test_what_is_wrong_with_one_store_hides_no_other(half, grid_file, capsys):
     assert "damaged: " in out
     assert "nogrid/grid.yaml: no such file; it says by which protocol" in out
     assert [one["done"] for one in json.loads(told(capsys, half.folder.parent, "--json"))] == [4, 3]
+
+
+@pytest.mark.parametrize("name", ["failures", "drivers", "predictions"])
+def test_a_folder_that_may_not_be_read_is_not_empty(name, grid_file, capsys):
+    with tempfile.TemporaryDirectory() as folder:  # where others may look
+        Path(folder).chmod(0o755)
+        words = [*INPROCESS, "--results", folder, "--limit", "1"]
+        assert run([str(grid_file(predictions=True)), *words]) == 0
+        hidden = Path(folder) / "tiny" / name
+        hidden.mkdir(exist_ok=True)
+        hidden.chmod(0)
+        capsys.readouterr()
+        with without_privileges():
+            assert main([f"{folder}/tiny"]) == 2
+        assert capsys.readouterr().err == f"{hidden}: Permission denied\n"
 
 
 def test_several_stores_are_a_line_each(half, grid_file, tmp_path, capsys):
