@@ -87,7 +87,7 @@ class Driver:
             command=command,
         )
         self._told: dict[str, Any] = {}
-        self._start = time.monotonic()
+        self._start: float | None = None
         self._over = threading.Event()
         self._heart = threading.Thread(target=self._beat, daemon=True)
 
@@ -119,7 +119,11 @@ class Driver:
         self._leave()
 
     def tell(self, cases: int, done: int, failed: int, running: Collection[str]) -> None:
-        """How the run fares now; it is written down with the next beat."""
+        """How the run fares now; it is written down with the next beat. Its time begins with its
+        first job: what comes before is no measure of what is to come.
+        """
+        if running and self._start is None:
+            self._start = time.monotonic()
         self._told = {"cases": cases, "done": done, "failed": failed, "running": tuple(running)}
 
     def _refuse_unless_gone(self, path: Shelf, card: Card) -> None:
@@ -152,7 +156,7 @@ class Driver:
                 self._write(beat)
 
     def _write(self, beat: int = 0) -> None:
-        seconds = round(time.monotonic() - self._start, 3)
+        seconds = 0.0 if self._start is None else round(time.monotonic() - self._start, 3)
         card = replace(self._card, beat=beat, seconds=seconds, **self._told)
         with whole(self._path, replace=True) as out:
             out.write(json.dumps(asdict(card)).encode())

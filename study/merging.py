@@ -14,6 +14,7 @@ from study.compare import Change, compare, in_packs
 from study.driver import Driver
 from study.errors import UserError, line, shorten
 from study.grid import Grid
+from study.logits import MOST_APART, decided_apart
 from study.parts import find_parts, read_part, read_rows, repeated, whole, write_part
 from study.plan import plan
 from study.remote import Shelf
@@ -234,21 +235,6 @@ def collect(into: Store, source: Store, table: pa.Table, arrays: dict[str, Shelf
                 and (apart := decided_apart(read_array(old), read_array(new))) > MOST_APART
             ):
                 yield f"conflict: {new}: decides {apart:.1%} of the images otherwise than {old}"
-
-
-MOST_APART = 0.02
-"""Of the test images, what two logits of one training may decide otherwise: rounding of those that
-were computed differently, and of float16.
-"""
-
-
-def decided_apart(one: np.ndarray, other: np.ndarray) -> float:
-    """The share of images that two arrays of logits give to other classes."""
-    if one.shape != other.shape or one.ndim != 2 or not len(one):
-        return 1.0
-    lost, gone = (np.isnan(logits).any(axis=1) for logits in (one, other))
-    alike = (lost == gone) & (lost | (one.argmax(axis=1) == other.argmax(axis=1)))
-    return 1 - float(alike.mean())
 
 
 def carry_out(into: Store, found: Findings) -> None:

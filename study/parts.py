@@ -25,6 +25,8 @@ Read = TypeVar("Read")
 
 PART = ".parquet"
 
+WIDTH = len(SCHEMA)
+
 SMALL = 1 << 20
 """Bytes of a part that is read in one piece; that of one case has a fortieth."""
 
@@ -130,12 +132,13 @@ def find_parts(folder: Shelf) -> list[Shelf]:
         if not isinstance(error, FileNotFoundError):
             raise error
 
-    return sorted(
-        Path(below, name)
-        for below, _, names in os.walk(folder, onerror=refuse)
-        for name in names
-        if is_part(name)
-    )
+    found, known = [], {os.path.realpath(folder)}
+    for below, folders, names in os.walk(folder, onerror=refuse, followlinks=True):
+        found += [Path(below, name) for name in names if is_part(name)]
+        places = {os.path.realpath(Path(below, name)): name for name in sorted(folders)}
+        folders[:] = [name for place, name in places.items() if place not in known]
+        known.update(places)  # a link may lead back
+    return sorted(found)
 
 
 def is_part(name: str) -> bool:
@@ -149,7 +152,8 @@ def read_part(part: Shelf, columns: list[str] | None = None) -> pa.Table:
         with pq.ParquetFile(_source(part), page_checksum_verification=True) as file:
             later = SINCE.get(_version(part, file), {})
             names, schema = _wanted(None if columns is None else tuple(columns))
-            table = file.read([name for name in names if name not in later], use_threads=False)
+            held = [name for name in names if name not in later]
+            table = file.read(held, use_threads=False)
             rows = file.metadata.num_rows
             arrays = [
                 pa.array([later[name]] * rows, schema.field(name).type)
@@ -160,6 +164,8 @@ def read_part(part: Shelf, columns: list[str] | None = None) -> pa.Table:
             found = pa.table(arrays, schema=schema)
             if "record_id" in names and found["record_id"].null_count:
                 raise ValueError("null where the id of a record belongs")
+            if len(found) != rows or not _in_place(file.metadata, len(held) + len(later) == WIDTH):
+                raise ValueError("its end contradicts what stands before")
             return found
     except (UserError, FileNotFoundError):
         raise
@@ -168,6 +174,24 @@ def read_part(part: Shelf, columns: list[str] | None = None) -> pa.Table:
         if isinstance(error, MemoryError) or getattr(error, "errno", None):
             raise UserError(f"{part}: cannot be read ({why})") from None
         raise DamagedError(part, why) from None
+
+
+def _in_place(footer: pq.FileMetaData, every: bool) -> bool:
+    """Whether columns lie where they were written, one after the other, or at least the ids at the
+    beginning: a footer has no checksum, unlike pages, and a bit of it makes one column of another.
+    To be asked of columns that were read: what describes another may be damaged so that to look at
+    it ends the process.
+    """
+    end = 4  # of the file's first word
+    for group in map(footer.row_group, range(footer.num_row_groups)):
+        for column in map(group.column, range(footer.num_columns)):
+            data, words = column.data_page_offset, column.dictionary_page_offset
+            if end != (words if column.has_dictionary_page else data):
+                return False
+            if not every:
+                return True
+            end += column.total_compressed_size
+    return True
 
 
 def _source(part: Shelf) -> Any:

@@ -25,7 +25,8 @@ def code_version() -> str:
 def digest(package: Path) -> str:
     """What changes with any name or line of a package's modules."""
     found = sha256()
-    for path in sorted(package.rglob("*.py")):
+    modules = (path for path in package.rglob("[!.]*.py") if path.is_file())
+    for path in sorted(modules):
         for content in (path.relative_to(package).as_posix().encode(), path.read_bytes()):
             found.update(sha256(content).digest())
     return found.hexdigest()[:16]
@@ -33,4 +34,6 @@ def digest(package: Path) -> str:
 
 def _git(*words: str) -> str:
     command = ["git", "-C", str(HERE), *words]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    return subprocess.run(
+        command, capture_output=True, text=True, check=True, errors="replace"
+    ).stdout.strip()

@@ -26,7 +26,7 @@ from study.driver import Driver, forget_gone
 from study.engine import machine
 from study.errors import OWN, DataError, UserError, failure
 from study.estimate import estimate, measure
-from study.execute import EXECUTORS, LOGGERS, Work, executor
+from study.execute import EXECUTORS, LOGGERS, Work, executor, reach
 from study.grid import Grid
 from study.gridfile import read_grid
 from study.parts import DamagedError, find_parts
@@ -55,12 +55,14 @@ def run(options: argparse.Namespace) -> int:
     grid, store = file.grid, Store(options.results / file.folder)
     if fleeting(options.results):
         sys.stderr.write(
-            f"--results {options.results}: lies in {Path.cwd()}, Ray's copy of the folder that was "
-            f"submitted, and goes with it; an absolute path, or a bucket, stays\n"
+            f"WARNING: these records will be lost: --results {options.results} lies in "
+            f"{Path.cwd()}, Ray's copy of the folder that was submitted, and goes with it; an "
+            f"absolute path, or a bucket, stays\n"
         )
     store.compare(grid)
     where = choose_place(options, grid)
-    whole = select(plan(grid), options.only, options.limit)
+    every = plan(grid)
+    whole = select(every, options.only, options.share, options.limit)
     splits = [split for split, _ in grid.dataset.identities()]
     damaged: list[DamagedError] = []
     seen = find_parts(store.folder)
@@ -91,6 +93,7 @@ def run(options: argparse.Namespace) -> int:
         datasets = (load(grid, options.data, dues[0].case.split) for dues in parts)
         first = next(datasets)
         check_enough(left, first)  # before anything is written
+        reach(where)
         execute, code = executor(options.executor), code_version()
         with driver, screen:
             unchanged(store, grid, seen)
@@ -98,7 +101,7 @@ def run(options: argparse.Namespace) -> int:
             for dues, dataset in zip(parts, chain([first], datasets), strict=True):
                 work = Work(grid, dataset, Store(store.folder.absolute()), code)
                 execute(dues, work, screen, where)
-            if not screen.left and not options.only and not options.limit:
+            if not screen.left and len(whole) == len(every) and not options.only:
                 store.forget_checkpoints()
     else:
         forget_gone(store)
@@ -140,21 +143,36 @@ def load(grid: Grid, folder: Path, split: int | None) -> Dataset:
     return grid.dataset.dataset(folder.absolute(), grid.seed, split)
 
 
-def select(dues: list[Due], only: str | None, limit: int | None) -> list[Due]:
-    """The first `limit` cases, of those cases and records whose id begins with `only`."""
-    if only is not None:
-        chosen = []
-        for due in dues:
-            rows = tuple(row for row in due.rows if row.id.startswith(only))
-            if due.case.id.startswith(only):
-                chosen.append(due)
-            elif rows:
-                kept = tuple(t for t in due.predictions if t in {r.training for r in rows})
-                chosen.append(Due(due.case, rows, kept))
-        if not chosen:
-            raise UserError(f"--only {only}: no case or record of this grid has an id beginning so")
-        dues = chosen
-    return dues[:limit]
+def select(
+    dues: list[Due], only: Sequence[str], share: tuple[int, int], limit: int | None
+) -> list[Due]:
+    """The first `limit` cases of a share, of those cases and records whose id begins with one of
+    `only`.
+    """
+    for beginning in only:
+        ids = (id for due in dues for id in (due.case.id, *(row.id for row in due.rows)))
+        if not any(id.startswith(beginning) for id in ids):
+            raise UserError(
+                f"--only {beginning}: no case or record of this grid has an id beginning so"
+            )
+    chosen, begins = [], tuple(only)
+    for due in dues:
+        rows = tuple(row for row in due.rows if row.id.startswith(begins))
+        if not only or due.case.id.startswith(begins):
+            chosen.append(due)
+        elif rows:
+            kept = tuple(t for t in due.predictions if t in {r.training for r in rows})
+            chosen.append(Due(due.case, rows, kept))
+    number, among = share
+    return chosen[number - 1 :: among][:limit]
+
+
+def fraction(text: str) -> tuple[int, int]:
+    """An argument that is a share: which, of how many."""
+    number, _, among = text.partition("/")
+    if not (number.isdecimal() and among.isdecimal() and 1 <= int(number) <= int(among)):
+        raise argparse.ArgumentTypeError(f"found {text!r}; needed: K/N with K from 1 to N, as 2/3")
+    return int(number), int(among)
 
 
 def check_enough(dues: Sequence[Due], dataset: Dataset) -> None:
@@ -255,7 +273,20 @@ def parser() -> argparse.ArgumentParser:
         help="tell this logger too, by Ray Tune's integration; may stand several times",
     )
     p.add_argument(
-        "--only", type=word, metavar="ID", help="the beginning of a case's or record's id"
+        "--only",
+        type=word,
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="ID",
+        help="the beginnings of ids of cases or records",
+    )
+    p.add_argument(
+        "--share",
+        type=fraction,
+        default=(1, 1),
+        metavar="K/N",
+        help="every N-th case, from the K-th on: the others are run elsewhere, and merged",
     )
     p.add_argument("--limit", type=whole_number, metavar="N", help="the first N cases")
     return p

@@ -70,6 +70,8 @@ class Screen:
 
     def begun(self, job: Job) -> None:
         """A worker has taken the job up, maybe not for the first time."""
+        if not self._running and not self._over:
+            self._start = time.monotonic()  # to start up is no measure of what is to come
         self._running[job.id] = [due.case.id for due in job.dues]
         self._card()
 
@@ -119,7 +121,8 @@ class Screen:
     def _tell(self) -> None:
         now, over = time.monotonic(), self._over
         seconds = now - self._start
-        left = f", {duration(seconds / over * (self._total - over))} left" if over else ""
+        known = over > sum(map(len, self._running.values()))
+        left = f", {duration(seconds / over * (self._total - over))} left" if known else ""
         text = (
             f"{over} of {self._total} cases, {len(self._failed)} failed, "
             f"{self._networks / seconds * 3600:,.0f} networks/h{left}"

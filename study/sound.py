@@ -5,7 +5,7 @@ what their grid plans. Found without training anything.
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
-from math import isclose, isfinite
+from math import inf, isclose, isfinite
 from typing import Any
 
 import numpy as np
@@ -15,8 +15,7 @@ from study.compare import LATER
 from study.grid import Case, Grid
 from study.metrics import coin_error
 from study.plan import Due, Row
-from study.results import Record, labels_of
-from study.store import Store
+from study.results import Record
 
 SCORES = ("auc", "accuracy", "auc_per_class", "recall_per_class", "confusion")
 """What a network that diverged has none of, and any other has."""
@@ -26,6 +25,10 @@ OPTIONAL = ("validation_auc", "validation_accuracy", "train_accuracy", "train_lo
 
 SHARES = ("auc", "accuracy", "validation_auc", "validation_accuracy", "train_accuracy")
 
+LEAST = {"seconds": 0, "pack": 1, "threads": 1}
+
+TOLD = ("device", "formulation", "worker", "code", "versions", "finished_at")
+
 ROUNDING = 1e-12
 """Of a sum in another order."""
 
@@ -34,7 +37,7 @@ def wrong(record: Record) -> Iterator[str]:
     """What of a record cannot be."""
     try:
         yield from _wrong(record)
-    except TypeError:
+    except (TypeError, AttributeError):
         yield "there is null in it where a number belongs"
 
 
@@ -53,6 +56,12 @@ def _wrong(record: Record) -> Iterator[str]:
             yield f"{name} is {record[name]}; it lies in [0, 1]"
     if not is_loss(record["train_loss"]):
         yield f"train_loss is {record['train_loss']}; it is finite and no less than 0"
+    for name, least in LEAST.items():
+        if not least <= record[name] < inf:
+            yield f"{name} is {record[name]}; it is finite and no less than {least}"
+    for name in TOLD:
+        if not record[name]:
+            yield f"{name} is not told"
     counts = record["class_counts"] or []
     yield from _wrong_counts(record, counts)
     if not is_part(record["train_accuracy"], sum(counts)):
@@ -188,28 +197,6 @@ SHARED: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
 """What records share, the columns that tell which (a network judged by one job), and those in which
 they then agree.
 """
-
-
-SLACK = 0.01
-"""The share of test images that rounding to float16 may decide otherwise: it makes ties."""
-
-
-def belied(records: pa.Table, store: Store) -> Iterator[tuple[str, str]]:
-    """The ids of records whose logits, where they are kept, do not decide as the record says."""
-    names = ["record_id", "training_id", "split", "decision", "accuracy"]
-    rows = [row for row in records.select(names).to_pylist() if row["decision"] == "argmax"]
-    kept = store.predictions({row["split"] for row in rows})
-    truth = {split: store.array(labels_of(split)) for split, names in kept.items() if names}
-    for row in rows:
-        if row["training_id"] in kept[row["split"]] and row["accuracy"] is not None:
-            labels, logits = truth[row["split"]], store.array(row["training_id"])
-            if logits.ndim != 2 or len(logits) != len(labels):
-                yield row["record_id"], f"its logits are {logits.shape}, of {len(labels)} images"
-                continue
-            share = float((logits.argmax(axis=1) == labels).mean())
-            if abs(share - row["accuracy"]) > SLACK + 1 / len(labels):
-                found = f"its logits decide {share:.4g} of the images rightly"
-                yield row["record_id"], f"{found}, accuracy is {row['accuracy']:.4g}"
 
 
 def at_odds(records: pa.Table) -> Iterator[tuple[str, str]]:

@@ -50,10 +50,11 @@ class Standing:
 
     @property
     def rate(self) -> float | None:
-        """Cases an hour of the run that is under way; None until one is over."""
+        """Cases an hour of the run that is under way; None until more are over than are running."""
         if self.driver is None or not self.driven or not self.driver.seconds:
             return None
-        return (self.driver.done + self.driver.failed) / self.driver.seconds * 3600 or None
+        over = self.driver.done + self.driver.failed
+        return over / self.driver.seconds * 3600 if over > len(self.driver.running) else None
 
     @property
     def left(self) -> float | None:

@@ -23,8 +23,8 @@ from rich.table import Table
 from rich.text import Text
 
 from study.command import Parser, go, guarded, positive, shelf
-from study.errors import UserError, few, line, told
-from study.remote import Shelf
+from study.errors import UserError, few, line, printable, told
+from study.remote import Shelf, files
 from study.screen import duration, terminal
 from study.standing import STATES, Looker, Standing
 from study.store import GRID, PARTS
@@ -34,7 +34,7 @@ Line = TypeVar("Line")
 MOST = 5
 """Failures, and damaged parts, that are told of; of more the number is."""
 
-BEGIN = 30.0
+BEGIN = 600.0
 """Seconds for which a watch waits for a run to begin."""
 
 
@@ -100,48 +100,56 @@ class View:
 def watch(view: View, seconds: float, console: Console) -> None:
     """Show it again and again while somebody drives, or may be about to."""
     begin, seen = monotonic(), False
-    console.soft_wrap = not console.is_terminal  # there every line must be counted
-    live = Live(console=console, auto_refresh=False) if console.is_terminal else None
+    moves = console.is_terminal and not console.is_dumb_terminal
+    console.soft_wrap = not moves  # there every line must be counted
+    live = Live(console=console, auto_refresh=False) if moves else None
     with live or nullcontext():
         while True:
             waits = not seen and monotonic() - begin < BEGIN
+            shown: list[RenderableType] = []
             try:
-                shown = view.shown(console if live else None)
-            except UserError as error:
+                shown += [view.shown(console if live else None)]
+            except AbsentError:
                 if not waits:
                     raise
-                shown = Text(str(error))
             seen = seen or view.driven
             waits = waits and not (seen or view.done)
+            shown += [Text("nobody runs it yet; waiting for a run to begin")] if waits else []
             if live:
-                waiting = [Text("waiting for a run to begin")] if waits else []
-                live.update(Group(shown, *waiting), refresh=True)
+                live.update(Group(*shown), refresh=True)
             else:
-                console.print(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC")
-                console.print(shown)
+                console.print(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC", *shown, sep="\n")
             if not (view.driven or waits):
                 break
             time.sleep(seconds)
     console.print("all is done" if view.done else "nobody runs it; the same command goes on")
 
 
+class AbsentError(UserError):
+    """There is no store yet."""
+
+
 def stores(folder: Shelf) -> list[Shelf]:
     """The store that the folder is, or those that it holds."""
     if is_store(folder):
         return [folder]
+    needed = "needed: a store, or the folder of several"
+    if not folder.is_dir() and folder.exists():
+        raise UserError(f"{folder}: not a folder; {needed}")
     if not folder.is_dir():
-        wrong = "not a folder" if folder.exists() else "no such folder"
-        raise UserError(f"{folder}: {wrong}; needed: a store, or the folder of several")
-    inside: list[Shelf] = [*folder.iterdir()]
-    found = [path for path in sorted(inside, key=str) if is_store(path)]
+        raise AbsentError(f"{folder}: no such folder; {needed}")
+    found = [path for path in sorted(files(folder, ""), key=str) if is_store(path)]
     if not found:
-        raise UserError(f"{folder}: no store in it; python -m study.run makes one")
+        raise AbsentError(f"{folder}: no store in it; python -m study.run makes one")
     return found
 
 
 def is_store(folder: Shelf) -> bool:
-    """Whether it holds a grid, or the records of one."""
-    return (folder / GRID).exists() or (folder / PARTS).is_dir()
+    """Whether it holds a grid, or the records of one; or that cannot be told."""
+    try:
+        return (folder / GRID).exists() or (folder / PARTS).is_dir()
+    except PermissionError:
+        return True
 
 
 def overview(
@@ -154,7 +162,7 @@ def overview(
         rate = "" if one.rate is None else f"{one.rate:,.0f}"
         left = "" if one.left is None else duration(one.left)
         how = "runs" if one.driven else "lost" if one.driver else ""
-        table.add_row(one.folder.name, *numbers(one.total), rate, left, how)
+        table.add_row(printable(one.folder.name), *numbers(one.total), rate, left, how)
     if len(chosen) < len(standings):
         table.add_row(f"and {len(standings) - len(chosen):,} more")
     table.add_section()
@@ -175,7 +183,7 @@ def detail(one: Standing, rows: int | None = None) -> RenderableType:
     if len(one.cells) > 1:
         table.add_section()
         table.add_row("in all", *numbers(one.total))
-    lines = [f"{one.folder}  {one.grid.title}".rstrip()]
+    lines = [f"{printable(str(one.folder))}  {printable(one.grid.title)}".rstrip()]
     if one.driver is not None:
         lines += [f"{one.driver}{'' if one.driven else ': killed, or its machine lost'}"]
     if one.rate is not None and one.left is not None:
@@ -226,7 +234,7 @@ def parser() -> argparse.ArgumentParser:
         const=5.0,
         metavar="SECONDS",
         help="look again every so many seconds (5), until nobody runs it any longer; where nobody "
-        f"does yet that is waited for, {BEGIN:.0f} s at most",
+        f"does yet that is waited for, {BEGIN / 60:.0f} minutes at most",
     )
     p.add_argument("--json", action="store_true", help="as a JSON list, an object a store")
     return p

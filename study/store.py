@@ -26,7 +26,7 @@ from study import strictyaml
 from study.checkpoints import Arrays
 from study.command import go
 from study.compare import compare, in_packs
-from study.errors import UserError
+from study.errors import UserError, line
 from study.grid import Grid
 from study.parts import (
     DamagedError,
@@ -91,8 +91,8 @@ class Store:
             anew = path in ANEW and None in (before, now)
             if before != now and (anew or path not in GROWS):
                 raise UserError(
-                    f"{self.folder}: holds records of another protocol: {path} is "
-                    f"{before} there, {now} in this grid. Give the grid "
+                    f"{self.folder}: holds records of another protocol: {line(path)} is "
+                    f"{line(str(before))} there, {line(str(now))} in this grid. Give the grid "
                     f"another name, or another folder with --results."
                 )
 
@@ -103,10 +103,10 @@ class Store:
             if isinstance(self.folder, Path):
                 for half in self.folder.rglob(".*.part"):
                     half.unlink(missing_ok=True)
-            (self.folder / PARTS).mkdir(parents=True, exist_ok=True)
             text = strictyaml.dump(grid.resolved())
             with whole(file, replace=True) as out:
                 out.write(text.encode())
+            (self.folder / PARTS).mkdir(exist_ok=True)
         except OSError as error:
             name = error.filename or self.folder
             raise UserError(f"{name}: cannot be written ({error.strerror})") from None

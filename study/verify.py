@@ -20,11 +20,12 @@ from study.compare import Change, Comparison, compare, in_packs
 from study.engine.means import Means
 from study.errors import UserError, few, shorten
 from study.grid import Grid
+from study.logits import belied
 from study.parts import DamagedError, read_rows
 from study.plan import Due, Row, plan
 from study.results import Record
 from study.screen import terminal
-from study.sound import at_odds, belied, strange, wrong
+from study.sound import at_odds, strange, wrong
 from study.store import GRID, Store
 from study.stored import grid_of, one_store
 from study.where import add_means, choose_device
@@ -119,7 +120,7 @@ def examine(
                 for change in compare(first, then, packed).different:
                     yield f"{first['record_id']}: stored twice, {both(change, 'once', 'once')}"
         last = rows[-1:]
-    for id, what in chain(at_odds(records), belied(records, store)):
+    for id, what in chain(at_odds(records), belied(records, known, store)):
         yield f"{id}: {what}"
 
 
@@ -197,6 +198,7 @@ def parser() -> argparse.ArgumentParser:
         "--only",
         type=word,
         nargs="+",
+        action="extend",
         metavar="ID",
         help="the beginnings of ids of records, cases or trainings to compute anew instead",
     )

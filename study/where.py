@@ -43,9 +43,9 @@ def choose_place(options: argparse.Namespace, grid: Grid) -> Place:
 
 def cluster_address(typed: str | None) -> str | None:
     """The cluster that is named, if one is, by the option or else by the environment."""
-    origin, text = "--address", typed
-    if text is None:
-        origin, text = "RAY_ADDRESS", os.environ.get("RAY_ADDRESS", "").strip()
+    origin, text, set_ = "--address", typed, os.environ.get("RAY_ADDRESS", "").strip()
+    if text is None or (text == "auto" and set_):  # which is what Ray takes auto for
+        origin, text = "RAY_ADDRESS", set_
     host, _, port = text.removeprefix("ray://").rpartition(":")
     known = port.isdecimal() and 0 < int(port) < 65_536 and host.strip("[]") and "/" not in host
     if text and text != "auto" and not known:
@@ -73,7 +73,8 @@ def loggers(options: argparse.Namespace, address: str | None) -> tuple[str, ...]
             raise UserError(
                 f"--log {name}: writes files beside the records; needed: --results on a disk"
             )
-        if find_spec(LOGGERS[name]) is None:
+        package = find_spec(LOGGERS[name])
+        if package is None or package.origin is None:  # a mere folder of that name
             raise UserError(
                 f"--log {name}: needs the package {LOGGERS[name]}; to install it: "
                 f"pip install 'imbalance-study[{name}]'"

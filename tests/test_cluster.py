@@ -283,6 +283,7 @@ def test_a_job_submitted_to_a_cluster_that_loses_a_node_and_gets_another(
     out, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, out
     assert f"{CASES} of {CASES} cases, 0 failed" in out
+    assert "[state-dump]" not in out, "a lost node is told of in a line"
     assert 0 < at < CASES * 4, "the node went half-way"
     assert stable(results) == expected
     worked = cluster.worked()
@@ -294,6 +295,21 @@ def test_a_job_submitted_to_a_cluster_that_loses_a_node_and_gets_another(
     assert versions == {SHIPPED}
     with (tmp_path / "transcript.txt").open("w") as transcript:
         transcript.write(f"$ {shlex.join(str(word) for word in command)}\n{out}\n{worked}\n")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("change", [{"RAY_AUTH_TOKEN": "f" * 32}, {"RAY_AUTH_MODE": "disabled"}])
+def test_a_token_that_is_refused_is_told_before_anything_is_written(
+    cluster, code, tmp_path, change
+):
+    command = [sys.executable, "-m", "study.run", code / "tiny.yaml", "--results", tmp_path / "r"]
+    command += ["--address", f"127.0.0.1:{cluster.port}"]
+    process = begin(command, code, cluster.environment | change | {"PYTHONPATH": str(code)})
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 2, out
+    assert "the cluster refuses the token; export the RAY_AUTH_MODE and the RAY_AUTH_TOKEN" in out
+    assert "records go to" not in out
+    assert not (tmp_path / "r").exists()
 
 
 @pytest.mark.slow

@@ -328,8 +328,11 @@ def test_in_process_a_job_is_ended_at_its_limit_and_tried_again(tmp_path):
     executor("inprocess")(plan(grid), work, watch, Place(CPU, limit=0.3))
     assert time.monotonic() - begin < 20
     first, second = (job_of(grid, number).id for number in (0, 1))
-    assert watch.lines[:3] == [("begun", first), ("done", first), ("begun", second)]
-    [(kind, job, text)] = watch.lines[3:]
+    notes = [text for kind, text, *_ in watch.lines if kind == "note"]
+    assert len(notes) == 1 + 2, "each attempt that is not the last is told of"
+    assert all("tried again, after study.execute.watchdog.Overtime: ended at" in n for n in notes)
+    *lines, (kind, job, text) = [line for line in watch.lines if line[0] != "note"]
+    assert lines == [("begun", first), ("done", first), ("begun", second)]
     assert (kind, job) == ("failed", second)
     assert "time limit of 0.005 min; --job-minutes" in text.splitlines()[-1]
     assert "time.sleep" in text, "where it hung"
@@ -479,6 +482,7 @@ def test_a_logger_is_told_the_means_of_each_job(
     [
         (["tensorbord"], "choose from"),
         (["tensorboard", "--log", "mlflow"], "pip install 'imbalance-study[mlflow]'"),
+        (["wandb"], "pip install 'imbalance-study[wandb]'"),
         (["mlflow", "--executor", "inprocess"], "needed: --executor ray"),
         (["mlflow", "--address", "ray://h:1"], "by ray job submit"),
         (["wandb", "--results", "s3://b/p"], "needed: --results on a disk"),
@@ -492,6 +496,9 @@ def test_a_logger_that_cannot_be_told_is_refused_before_anything_is_written(
 
     assert loggers.MAKERS.keys() == LOGGERS.keys()
     monkeypatch.setitem(LOGGERS, "mlflow", "no_such_package")
+    monkeypatch.setitem(LOGGERS, "wandb", "merely_a_folder")
+    (tmp_path / "merely_a_folder").mkdir()  # as wandb leaves where it was used
+    monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr("study.store.Store.compare", lambda store, grid: None)  # asks the bucket
     try:
         code = main([str(grid_file()), "--results", str(tmp_path / "r"), "--log", *words])
@@ -514,11 +521,13 @@ def test_a_logger_in_trouble_says_so_once_and_stops_nothing():
             raise ConnectionError("no server")
 
     said = []
-    logger = Gentle("mlflow", Broken(), said.append)
+    logger = Gentle("mlflow", Broken, said.append)
     logger.on_trial_start(trial=None)
     logger.on_trial_start(trial=None)
     logger.on_trial_complete(trial=None)
     assert said == ["--log mlflow: no longer told (ConnectionError: no server)"]
+    Gentle("wandb", lambda: 1 / 0, said.append).on_trial_start(trial=None)
+    assert said[1:] == ["--log wandb: no longer told (ZeroDivisionError: division by zero)"]
 
 
 def test_the_means_of_a_job_leave_out_what_diverged():

@@ -19,6 +19,7 @@ import study.run
 import study.where
 from study import __version__
 from study.gridfile import read_grid
+from study.parts import find_parts
 from study.plan import plan
 from study.run import main
 from study.store import Store
@@ -101,6 +102,11 @@ def test_limit_and_only_take_a_part(run, store, grid_file):
     case = plan(read_grid(grid_file()).grid)[1].case
     assert run("--only", case.id)[0] == 0
     assert len(store.read()) == 16
+    shutil.rmtree(store.folder)
+    first, second = (due.rows[0].id for due in plan(read_grid(grid_file()).grid))
+    assert run("--only", first, row.id, "--only", second)[0] == 0
+    assert store.records() == {first, row.id, second}
+    assert run("--only", first, "zzz")[0] == 2
 
 
 def test_plan_says_what_would_be_done_and_does_nothing(run, store):
@@ -253,6 +259,10 @@ def test_a_wrong_use_is_one_line_and_exit_2(run, words, message):
         ["--device", "tpu"],
         ["--nonsense"],
         ["--only", ""],
+        ["--share", "2"],
+        ["--share", "0/2"],
+        ["--share", "3/2"],
+        ["--share", "a/b"],
         ["--address", ""],
         ["--data", " "],
         ["--job-minutes", "1e9"],
@@ -359,9 +369,11 @@ def test_a_submitted_job_is_told_where_its_records_go(run, tmp_path, monkeypatch
 
 @pytest.mark.parametrize("typed", ["auto", "10.0.0.1:6379", "ray://head:10001", "[::1]:6379"])
 def test_an_address_that_is_one_is_taken_as_it_is(typed, monkeypatch):
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
     assert study.where.cluster_address(typed) == typed
     monkeypatch.setenv("RAY_ADDRESS", "other:1")
-    assert study.where.cluster_address(typed) == typed
+    found = "other:1" if typed == "auto" else typed  # Ray takes auto for it
+    assert study.where.cluster_address(typed) == found
     assert study.where.cluster_address(None) == "other:1"
     monkeypatch.delenv("RAY_ADDRESS")
     assert study.where.cluster_address(None) is None
@@ -387,6 +399,34 @@ def test_inprocess_imports_no_ray(grid_file, tmp_path):
         "sys.exit(code or ('ray' in sys.modules and 9))"
     )
     assert subprocess.run([sys.executable, "-c", program], capture_output=True).returncode == 0
+
+
+def test_shares_are_the_whole_between_them(run, store, tmp_path):
+    words = {"replicates": 5}
+    stored = []
+    for share in ("1/3", "2/3", "3/3"):
+        assert run("--share", share, **words)[0] == 0
+        stored.append(store.records())
+        shutil.rmtree(store.folder)
+    assert [len(ids) // 8 for ids in stored] == [2, 2, 1], "of five cases"
+    assert run(**words)[0] == 0
+    assert store.records() == stored[0] | stored[1] | stored[2]
+
+
+def test_records_behind_a_link_are_those_of_the_store(run, store, tmp_path):
+    """As where a folder was moved to a larger disk."""
+    assert run("--limit", "1")[0] == 0
+    (store.folder / "records").rename(tmp_path / "moved")
+    (store.folder / "records").symlink_to(tmp_path / "moved")
+    (tmp_path / "moved" / "back").symlink_to(store.folder)
+    (tmp_path / "moved" / "again").symlink_to(store.folder)
+    assert [part.parent.name for part in find_parts(store.folder)] == ["records"]
+    (store.folder / "grid.yaml").rename(tmp_path / "grid.yaml")
+    code, _, err = run()
+    assert (code, "holds records, but no grid.yaml" in err) == (2, True)
+    (tmp_path / "grid.yaml").rename(store.folder / "grid.yaml")
+    assert run()[0] == 0
+    assert len(store.read()) == 16
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
@@ -430,6 +470,8 @@ def test_code_without_git_is_named_by_what_its_files_hold(tmp_path, monkeypatch)
     first = revision.code_version()
     assert first == f"{__version__}-{revision.digest(ROOT / 'study')}"
     (package / "notes.txt").write_text("no module")
+    (package / ".#run.py").symlink_to("nobody@nowhere.7:1")  # an editor's lock
+    (package / "d.py").mkdir()
     assert revision.code_version() == first
     with (package / "nets" / "net.py").open("a") as out:
         out.write("\n")

@@ -22,7 +22,7 @@ from study.parts import find_parts
 from study.plan import plan
 from study.run import main as run
 from study.standing import Looker, Standing
-from study.status import View, main
+from study.status import View, main, watch
 from study.store import Store
 from tests.conftest import ROOT, tiny_grid, without_privileges
 
@@ -88,8 +88,11 @@ def test_running_and_failed_cases_and_the_last_errors(half, capsys):
     time.sleep(0.02)
     half.fail(cases[5], "Traceback\nOSError: the second\n")
     with Driver(half, print, "study.run") as held:
-        held.tell(cases=2, done=0, failed=1, running=[cases[5], cases[0]])
+        held.tell(cases=6, done=1, failed=1, running=[cases[5], cases[0]])
         held._start -= 3600
+        held._write()
+        assert Looker(half.folder).look().rate is None, "too early to tell: as many are running"
+        held.tell(cases=6, done=2, failed=1, running=[cases[5], cases[0]])
         held._write()
         standing = Looker(half.folder).look()
         out = told(capsys, half.folder)
@@ -99,7 +102,7 @@ def test_running_and_failed_cases_and_the_last_errors(half, capsys):
     assert f"process {os.getpid()}, since " in out
     assert f"failed: {cases[4]}: ValueError: the first of two" in out
     assert fields["driver"]["pid"] == os.getpid()
-    assert fields["cases_per_hour"] == 1
+    assert fields["cases_per_hour"] == 3
     assert fields["seconds_left"] == pytest.approx(3600, rel=0.01)
 
 
@@ -214,6 +217,32 @@ def test_a_folder_that_may_not_be_read_is_not_empty(name, grid_file, capsys):
         assert capsys.readouterr().err == f"{hidden}: Permission denied\n"
 
 
+def test_a_folder_that_may_not_be_looked_into_hides_no_store(grid_file, capsys):
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        assert run([str(grid_file()), *INPROCESS, "--results", folder, "--limit", "1"]) == 0
+        (Path(folder) / "lost+found").mkdir(0o700)
+        with without_privileges():
+            out = told(capsys, folder)
+        assert "lost+found/grid.yaml: Permission denied" in out
+        assert any(line.split()[:3] == ["tiny", "2", "1"] for line in out.splitlines())
+
+
+def test_a_name_does_nothing_to_the_terminal(half, capsys):
+    shutil.copytree(half.folder, half.folder.with_name("e\x1b[31mred\nline"))
+    out = told(capsys, half.folder.parent)
+    assert "\x1b" not in out
+    assert "e\\x1b[31mred\\nline" in out
+
+
+def test_a_watch_on_a_terminal_that_moves_no_cursor_is_printed_again_and_again(half, monkeypatch):
+    out = StringIO()
+    console = Console(file=out, force_terminal=True, _environ={"TERM": "dumb"})
+    monkeypatch.setattr("study.status.BEGIN", 0.3)
+    watch(View(half.folder), 0.1, console)
+    assert out.getvalue().count("8 of 12 records") >= 2
+
+
 def test_several_stores_are_a_line_each(half, grid_file, tmp_path, capsys):
     words = ["--set", "replicates=1", "--set", "name=other", "--results", str(half.folder.parent)]
     assert run([str(grid_file()), *INPROCESS, *words]) == 0
@@ -247,19 +276,20 @@ def test_watching_waits_for_a_store_that_is_not_there_yet(half, monkeypatch, cap
     monkeypatch.setattr("study.status.time.sleep", lambda seconds: half.folder.rename(later))
     half.open(tiny_grid(**CHANGES | {"replicates": 1}))
     out = told(capsys, later, "--watch")
-    assert f"{later}: no such folder" in out
+    assert "waiting for a run to begin" in out
     assert "4 of 4 records" in out
     monkeypatch.setattr("study.status.BEGIN", 0.0)
     assert main([str(half.folder), "--watch"]) == 2, "but not for ever"
 
 
 @pytest.mark.parametrize(("height", "cells"), [(24, 12), (13, 5), (8, 0)])
-def test_a_watch_is_no_longer_than_the_terminal_is_high(half, height, cells):
+def test_a_watch_is_no_longer_than_the_terminal_is_high(half, height, cells, monkeypatch):
     """What is done makes room; the number, the total and the errors stay."""
+    monkeypatch.chdir(half.folder.parent)  # a path of one line
     half.open(tiny_grid(**CHANGES | {"imbalance": {"rho": [5, 10, *range(20, 30)]}}))
     half.fail(plan(tiny_grid(**CHANGES))[5].case.id, f"OSError: {'long ' * 20}")
     console = Console(file=StringIO(), width=80, height=height, force_terminal=True)
-    lines = console.render_lines(View(half.folder).shown(console), pad=False)
+    lines = console.render_lines(View(Path("tiny")).shown(console), pad=False)
     told = ["".join(piece.text for piece in line) for line in lines]
     assert len(told) < height
     assert sum("mu" in line for line in told) == cells

@@ -11,7 +11,7 @@ import pytest
 from study import parts
 from study.errors import UserError
 from study.job import run_job
-from study.parts import find_parts
+from study.parts import DamagedError, find_parts, read_part
 from study.plan import Due, Job, plan
 from study.schema import SCHEMA, VOLATILE
 from study.store import Store
@@ -99,6 +99,56 @@ def test_a_damaged_part_is_an_error_that_names_it(store, spoil):
     path.write_bytes(spoil(path.read_bytes()))
     with pytest.raises(UserError, match=str(path)):
         store.read()
+
+
+def packed(number):
+    """A number as the end of a Parquet file holds it: its sign last, seven bits a byte."""
+    number, out = 2 * number, b""
+    while number > 127:
+        out += bytes([number % 128 + 128])
+        number //= 128
+    return out + bytes([number])
+
+
+def places(column):
+    """Where a column lies, as that end says it: after each field's head its value."""
+    data, words = column.data_page_offset, column.dictionary_page_offset
+    return b"\x26" + packed(data) + b"\x26" + packed(words)
+
+
+def test_an_end_that_makes_one_column_of_another_is_damage(store):
+    """Unlike pages it has no checksum."""
+    part = find_parts(store.folder)[0]
+    content = part.read_bytes()
+    group = pq.read_metadata(part).row_group(0)
+    ids, other = group.column(0), group.column(SCHEMA.get_field_index("precision"))
+    length = int.from_bytes(content[-8:-4], "little")
+    body, end = content[: -8 - length], content[-8 - length : -8]
+    assert end.count(places(ids)) == 1
+    end = end.replace(places(ids), places(other))
+    part.write_bytes(body + end + len(end).to_bytes(4, "little") + b"PAR1")
+    [found] = {*pq.read_table(part, columns=["record_id"])["record_id"].to_pylist()}
+    assert found == "strict", "as Parquet reads it"
+    with pytest.raises(DamagedError, match="its end contradicts what stands before"):
+        read_part(part, ["record_id"])
+
+
+@pytest.mark.slow
+def test_no_bit_of_an_end_makes_other_ids(store):
+    part = find_parts(store.folder)[0]
+    content = part.read_bytes()
+    ids = read_part(part, ["record_id"])
+    told = 0
+    for place in range(len(content) - 8 - int.from_bytes(content[-8:-4], "little"), len(content)):
+        for bit in (3, 4, place % 8):
+            flipped = bytearray(content)
+            flipped[place] ^= 1 << bit
+            part.write_bytes(flipped)
+            try:
+                assert read_part(part, ["record_id"]).equals(ids)
+            except UserError:
+                told += 1
+    assert told
 
 
 def test_a_part_whose_records_lack_an_id_is_damaged(store):

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -77,9 +78,28 @@ def test_logits_that_do_not_decide_as_the_record_says_are_found(grid_file, tmp_p
     capsys.readouterr()
     assert main([str(folder), "--sample", "0"]) == 1
     assert "its logits decide" in capsys.readouterr().out
-    np.save(logits, np.load(logits)[1:])
-    assert main([str(folder), "--sample", "0"]) == 1
-    assert "images" in capsys.readouterr().out
+    labels, fine = folder / "predictions" / "labels.npy", np.load(logits)
+    for path, array, said in (
+        (logits, fine[1:], f"of {len(fine)} images and 4 classes"),
+        (logits, fine[:, :0], "its logits are float16 of"),
+        (logits, np.hstack([fine, fine]), "its logits are float16 of"),
+        (logits, fine.astype("<U8"), "its logits are <U8 of"),
+        (logits, np.zeros(fine.shape, [("a", "f4")]), "its logits are ["),
+        (labels, np.array(3), "the labels of its logits are int64 of ()"),
+        (labels, np.zeros(0, int), "the labels of its logits are int64 of (0,)"),
+    ):
+        kept = path.read_bytes()
+        np.save(path, array)
+        assert main([str(folder), "--sample", "0"]) == 1
+        assert said in capsys.readouterr().out
+        path.write_bytes(kept)
+    for path in (logits, labels):
+        for change in (lambda path: path.write_bytes(path.read_bytes()[:200]), Path.unlink):
+            kept = path.read_bytes()
+            change(path)
+            assert main([str(folder), "--sample", "0"]) == 1
+            assert capsys.readouterr().out.count("are not there or not whole") == 1
+            path.write_bytes(kept)
 
 
 @pytest.fixture
@@ -169,6 +189,7 @@ CHEAP = {
     "validation_auc": (lambda _: -0.1, "validation_auc is -0.1"),
     "train_loss": (lambda loss: -loss, "it is finite and no less than 0"),
     "curve": (second(lambda point: point | {"test_accuracy": 0.51}), "curve[1].test_accuracy"),
+    "curve ": (second(lambda point: None), "null in it where a number belongs"),
     "method": (lambda name: f"no_{name}", "grid.yaml plans"),
     "training_id": (lambda id: id[::-1], "grid.yaml plans"),
     "case_id": (lambda id: id[::-1], "grid.yaml plans"),
@@ -176,6 +197,11 @@ CHEAP = {
     "replicate": (lambda _: 5, "replicate is 5; grid.yaml plans 0"),
     "base_rate": (times(2), "base_rate is 0.02"),
     "iterations": (lambda _: 7, "iterations is 7"),
+    "seconds": (lambda _: float("nan"), "seconds is nan"),
+    "pack": (lambda _: -5, "pack is -5"),
+    "threads": (lambda _: 0, "threads is 0"),
+    "finished_at": (lambda _: None, "finished_at is not told"),
+    "code": (lambda _: "", "code is not told"),
 }
 """Column -> a change, and what is said of it without training anything."""
 
@@ -183,6 +209,7 @@ CHEAP = {
 @pytest.mark.parametrize("column", CHEAP)
 def test_a_changed_value_that_cannot_be_is_found_without_training(store, verify, column):
     change, words = CHEAP[column]
+    column = column.strip()
     folder = store("curve")
     id = spoil(folder, lambda record: record.update({column: change(record[column])}))
     code, out, _ = verify(folder, "--sample", "0")

@@ -9,6 +9,7 @@ from study.checkpoints import Keeper
 from study.data import Dataset
 from study.data.pictures import Pictures
 from study.engine.means import Means
+from study.errors import line
 from study.grid import Grid
 from study.job import run_job
 from study.plan import Due, Job
@@ -82,6 +83,17 @@ LOGGERS = {"mlflow": "mlflow", "tensorboard": "tensorboardX", "wandb": "wandb"}
 """Who may be told of every job, by integrations of Ray's -> the package that each needs."""
 
 EXECUTORS = {"ray": "study.execute.ray", "inprocess": "study.execute.inprocess"}
+
+
+def again(job: Job, traceback: str) -> str:
+    """What a watch is told of an attempt that is not the last."""
+    return f"{job}: tried again, after {line(traceback.strip().splitlines()[-1])}"
+
+
+def reach(place: Place) -> None:
+    """Refuse an address where no cluster answers, before anything is begun there."""
+    if place.address:
+        import_module("study.execute.cluster").reach(place.address)
 
 
 def executor(name: str) -> Executor:

@@ -18,6 +18,8 @@ from typing import Any
 
 import ray
 from ray._private import ray_constants, services
+from ray._private import worker as ray_worker
+from ray._raylet import GcsClient  # type: ignore[attr-defined]
 
 from study.errors import UserError
 from study.execute import CLUSTERS, Place
@@ -36,7 +38,6 @@ def connect(place: Place, grid: Grid) -> None:
         with _loopback(), _apart():
             ray.init("local", num_cpus=place.workers, include_dashboard=False, **QUIET)
         return
-    _listen(place.address)
     with tempfile.TemporaryDirectory(prefix="study-code-") as folder:
         try:
             ray.init(place.address, runtime_env=luggage(grid, Path(folder)), **QUIET)
@@ -45,6 +46,18 @@ def connect(place: Place, grid: Grid) -> None:
                 f"--address {place.address}: no Ray cluster answers there, or it refuses the token "
                 f"(RAY_AUTH_MODE, RAY_AUTH_TOKEN) ({error}); {CLUSTERS}"
             ) from None
+    _be_brief()
+
+
+def _be_brief() -> None:
+    """Of what the cluster has to say, the first line: of a lost node it also prints log files."""
+    tell = ray_worker.print_to_stdstream
+
+    def brief(data: dict[str, Any], ignore_prefix: bool) -> None:
+        lines = [text.strip().partition("\n")[0] for text in data["lines"]]
+        tell(data | {"lines": lines}, ignore_prefix)
+
+    ray_worker.print_to_stdstream = brief
 
 
 @contextmanager
@@ -73,17 +86,26 @@ def _loopback() -> Iterator[None]:
         ray_constants.ENABLE_RAY_CLUSTER = before
 
 
-def _listen(address: str) -> None:
-    """Refuse at once an address where nothing listens; Ray would try for minutes."""
-    host, colon, port = address.removeprefix("ray://").rpartition(":")
-    if not colon:
-        return
+def reach(address: str) -> None:
+    """Refuse at once an address where nothing listens, or where the token is refused; Ray would
+    try for minutes.
+    """
+    wrong = f"--address {address}: nothing answers there"
     try:
+        found = services.canonicalize_bootstrap_address(address) if address == "auto" else address
+        host, _, port = (found or "").removeprefix("ray://").rpartition(":")
         socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
+        if not address.startswith("ray://"):
+            GcsClient(address=found)
     except (OSError, ValueError, OverflowError) as error:
+        raise UserError(f"{wrong} ({error}); {CLUSTERS}") from None
+    except ray.exceptions.AuthenticationError:
         raise UserError(
-            f"--address {address}: nothing answers there ({error}); {CLUSTERS}"
+            f"--address {address}: the cluster refuses the token; export the RAY_AUTH_MODE and the "
+            f"RAY_AUTH_TOKEN that it was started with"
         ) from None
+    except ray.exceptions.RayError as error:
+        raise UserError(f"{wrong} as a Ray cluster does ({error}); {CLUSTERS}") from None
 
 
 def luggage(grid: Grid, folder: Path) -> dict[str, Any]:

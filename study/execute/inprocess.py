@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from study.errors import OWN, UserError, failure
 from study.estimate import Pace, measure
-from study.execute import ATTEMPTS, Place, Watch, Work
+from study.execute import ATTEMPTS, Place, Watch, Work, again
 from study.execute.watchdog import Overtime, alarmed
 from study.execute.writer import Writer
 from study.limits import limit
@@ -35,7 +35,7 @@ def _attempt(
     """Try the job until it is done, or has failed as often as it may."""
     watch.begun(job)
     told = ""
-    for _ in range(ATTEMPTS):
+    for left in reversed(range(ATTEMPTS)):
         try:
             with alarmed(seconds):
                 results = work.do(job, place.means, work.store)
@@ -43,6 +43,8 @@ def _attempt(
             raise
         except (Exception, Overtime):
             told = traceback.format_exc()
+            if left:
+                watch.note(again(job, told))
             continue
         if wrong := writer.write(results):
             raise UserError(wrong)

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from functools import partial
 from importlib import import_module
 from typing import Any
 
@@ -55,14 +56,15 @@ MAKERS: dict[str, Callable[[Store], Any]] = {
 
 def made(names: Sequence[str], store: Store, note: Callable[[str], None]) -> list[tune.Callback]:
     """The loggers of these names; what goes wrong with one is said by `note`."""
-    return [Gentle(name, MAKERS[name](store), note) for name in names]
+    return [Gentle(name, partial(MAKERS[name], store), note) for name in names]
 
 
 class Gentle(tune.Callback):
     """A logger that stops no job: the first of its troubles is told, and it is not called again."""
 
-    def __init__(self, name: str, logger: Any, note: Callable[[str], None]):
-        self._name, self._logger, self._note = name, logger, note
+    def __init__(self, name: str, make: Callable[[], Any], note: Callable[[str], None]):
+        self._name, self._note = name, note
+        self._logger = self._try(make)
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing: Tune pickles its callbacks for a restore that is not used."""
@@ -87,10 +89,12 @@ class Gentle(tune.Callback):
         self._call("on_experiment_end", *words, **info)
 
     def _call(self, hook: str, *words: Any, **info: Any) -> None:
-        if self._logger is None:
-            return
+        if self._logger is not None:
+            self._try(partial(getattr(self._logger, hook), *words, **info))
+
+    def _try(self, call: Callable[[], Any]) -> Any:
         try:
-            getattr(self._logger, hook)(*words, **info)
+            return call()
         except Exception as error:  # a server's, a network's, a package's
             self._logger = None
             self._note(f"--log {self._name}: no longer told ({failure(error)})")

@@ -18,7 +18,7 @@ from study.checkpoints import Arrays, Keeper
 from study.data.pictures import Pictures
 from study.engine.means import Means
 from study.errors import UserError
-from study.execute import ATTEMPTS, Watch, Work
+from study.execute import ATTEMPTS, Watch, Work, again
 from study.execute.loggers import means
 from study.execute.needs import Needs
 from study.execute.watchdog import watched
@@ -157,7 +157,8 @@ class Relay(tune.Callback):
         self._told.append(partial(self._watch.begun, job))
 
     def on_trial_recover(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
-        self._words(self._job(trial))  # an earlier attempt's play no part in what is told
+        job = self._job(trial)
+        self.note(again(job, self._why(job, trial)))
 
     def on_trial_complete(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
         job = self._job(trial)
@@ -171,15 +172,8 @@ class Relay(tune.Callback):
 
     def on_trial_error(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
         job = self._job(trial)
-        file = trial.error_file
-        text = Path(file).read_text() if file and Path(file).exists() else "the worker process died"
-        if isinstance(trial.get_pickled_error(), ray.exceptions.RayActorError):
-            text = (
-                f"{text.rstrip()}\nits worker process died: killed, out of memory, or with its node"
-            )
-        text = self._hung(job) or text
         self.over.add(job.id)
-        self._told.append(partial(self._watch.failed, job, text))
+        self._told.append(partial(self._watch.failed, job, self._why(job, trial)))
 
     def on_step_end(self, iteration: int, trials: Any, **info: Any) -> None:
         self.tell()
@@ -198,6 +192,16 @@ class Relay(tune.Callback):
                 tell()
         except Exception as error:
             self.error = self.error or error
+
+    def _why(self, job: Job, trial: Any) -> str:
+        """What there is to tell of an attempt that failed."""
+        file = trial.error_file
+        text = Path(file).read_text() if file and Path(file).exists() else "the worker process died"
+        if isinstance(trial.get_pickled_error(), ray.exceptions.RayActorError):
+            text = (
+                f"{text.rstrip()}\nits worker process died: killed, out of memory, or with its node"
+            )
+        return self._hung(job) or text
 
     def _hung(self, job: Job) -> str | None:
         """What there is to tell of a job that was ended at its limit; None of any other."""
