@@ -231,6 +231,9 @@ def test_a_job_that_always_fails_stops_no_other(place, whole, what, said):
     limit = ["--job-minutes", "0.2"] if what == "hangs" else []
     told = finish(start(place, place / "results", *RAY, *limit), code=1)
     assert "cases are not done; the same command retries" in told
+    again = [line for line in told.splitlines() if "tried again, after" in line]
+    assert again
+    assert all(said in line for line in again)
     failures = list((place / "results" / "tiny" / "failures").glob("*.txt"))
     assert failures
     assert all(said in failure.read_text() for failure in failures)

@@ -197,7 +197,9 @@ class Relay(tune.Callback):
         """What there is to tell of an attempt that failed."""
         file = trial.error_file
         text = Path(file).read_text() if file and Path(file).exists() else "the worker process died"
-        if isinstance(trial.get_pickled_error(), ray.exceptions.RayActorError):
+        kept = trial.pickled_error_file  # beside the driver; where Tune keeps it, it is late
+        error = ray.cloudpickle.loads(Path(kept).read_bytes()) if kept else None
+        if isinstance(error, ray.exceptions.RayActorError):
             text = (
                 f"{text.rstrip()}\nits worker process died: killed, out of memory, or with its node"
             )
