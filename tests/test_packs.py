@@ -316,6 +316,22 @@ def test_the_race_is_run_once_a_process_and_its_winner_taken(monkeypatch):
         rehearsal._winner.cache_clear()
 
 
+@pytest.mark.parametrize("each", [1e-6, 1e-3])
+def test_the_pace_is_none_of_what_others_take(monkeypatch, each):
+    """A short run that is held up for longer than the steps of the long one take."""
+    clock, held_up = [0.0], [0.0, 0.0, 0.01, 0.0, 0.005]
+
+    def run(steps):
+        clock[0] += steps * each + (held_up.pop() if held_up else 0.0)
+
+    monkeypatch.setattr(rehearsal, "perf_counter", lambda: clock[0])
+    assert rehearsal._pace(run, 2) == pytest.approx(each, rel=0.01)
+
+
+def test_a_pace_that_cannot_be_told_is_no_endless_search():
+    assert 0 < rehearsal._pace(lambda steps: None, 20) < 1e-6
+
+
 def test_what_a_cpu_does_not_have_is_refused():
     for means, precision, words in (
         (Means("cpu"), "tf32", "a.yaml: recipe.precision: found tf32"),

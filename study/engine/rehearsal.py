@@ -29,7 +29,11 @@ itself lies further off, MARGIN times as far as that one."""
 
 MARGIN = 10
 
-LAPS = 20
+LAPS, MOST_LAPS = 20, 20_000
+"""Steps that are timed, and as many as are where time is short of CLEAR."""
+
+CLEAR = 2e-3
+"""Seconds by which a longer run must take longer, or others' noise is what was timed."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +118,7 @@ class Rehearsal:
 
 def _pace(run: Callable[[int], None], laps: int) -> float:
     """Seconds a step: the difference of a long and a short run, so that what is done once, such as
-    a graph recorded, is in neither.
+    a graph recorded, is in neither. Where other programs take more than that, of a longer one.
     """
 
     def seconds(steps: int) -> float:
@@ -124,7 +128,9 @@ def _pace(run: Callable[[int], None], laps: int) -> float:
 
     seconds(WARM_UP + 1)  # libraries load, compilers compile
     short = WARM_UP + 2
-    return max(seconds(short + laps) - seconds(short), 1e-9) / laps
+    while (gone := seconds(short + laps) - seconds(short)) < CLEAR and laps < MOST_LAPS:
+        laps *= 2
+    return max(gone, 1e-9) / laps
 
 
 @dataclass(frozen=True)
