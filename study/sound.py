@@ -26,8 +26,10 @@ OPTIONAL = ("validation_auc", "validation_accuracy", "train_accuracy", "train_lo
 SHARES = ("auc", "accuracy", "validation_auc", "validation_accuracy", "train_accuracy")
 
 LEAST = {"seconds": 0, "pack": 1, "threads": 1}
+"""What a training took, and the least that it can be."""
 
 TOLD = ("device", "formulation", "worker", "code", "versions", "finished_at")
+"""What every record says of how it came about."""
 
 ROUNDING = 1e-12
 """Of a sum in another order."""

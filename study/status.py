@@ -38,6 +38,10 @@ BEGIN = 600.0
 """Seconds for which a watch waits for a run to begin."""
 
 
+class AbsentError(UserError):
+    """There is no store yet."""
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code: 0 told, 2 wrong use, 130 stopped."""
     options = parser().parse_args(arguments)
@@ -123,10 +127,6 @@ def watch(view: View, seconds: float, console: Console) -> None:
                 break
             time.sleep(seconds)
     console.print("all is done" if view.done else "nobody runs it; the same command goes on")
-
-
-class AbsentError(UserError):
-    """There is no store yet."""
 
 
 def stores(folder: Shelf) -> list[Shelf]:

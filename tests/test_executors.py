@@ -368,11 +368,13 @@ def test_when_tune_itself_gives_up_the_rest_is_put_to_it_again(monkeypatch):
     monkeypatch.setattr(trials, "fit", gives_up)
     trials.finish(jobs, None, watch)
     assert calls == [4, 3, 2, 2, 2]
-    assert watch.lines[:4] == [
-        *(("note", "hear"), ("done", jobs[0].id)),
-        *(("note", "hear"), ("done", jobs[1].id)),
+    said = "Ray Tune gave up (RuntimeError: node low on memory)"
+    assert watch.lines[:9] == [
+        *(("note", "hear"), ("done", jobs[0].id), ("note", said)),
+        *(("note", "hear"), ("done", jobs[1].id), ("note", said)),
+        *[("note", said)] * 3,
     ]
-    assert [(kind, job, text.splitlines()[-1]) for kind, job, text in watch.lines[4:]] == [
+    assert [(kind, job, text.splitlines()[-1]) for kind, job, text in watch.lines[9:]] == [
         ("failed", job.id, "RuntimeError: node low on memory") for job in jobs[2:]
     ]
 

@@ -17,7 +17,7 @@ from ray.tune.schedulers import FIFOScheduler
 from study.checkpoints import Arrays, Keeper
 from study.data.pictures import Pictures
 from study.engine.means import Means
-from study.errors import UserError
+from study.errors import UserError, failure
 from study.execute import ATTEMPTS, Watch, Work, again
 from study.execute.loggers import means
 from study.execute.needs import Needs
@@ -237,8 +237,9 @@ def finish(jobs: Sequence[Job], crew: Crew, watch: Watch) -> None:
             fit(left, crew, relay)
         except Stop:
             pass
-        except Exception:
+        except Exception as error:
             reason = traceback.format_exc()
+            relay.note(f"Ray Tune gave up ({failure(error)})")
         relay.tell()
         if relay.error:
             raise relay.error
